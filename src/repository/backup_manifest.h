@@ -1,0 +1,75 @@
+// What a backup is: the sealed root from which a restore finds everything, and its summary for
+// people (backup.json). Plain values; no thread-safety needed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "postgres/lsn.h"
+#include "repository/layout.h"
+
+namespace pitr {
+
+enum class BackupMethod { kLocal, kRemote };
+
+struct TablespaceInfo {
+  std::uint32_t oid = 0;
+  std::string location;  // absolute path of the symlink's target; empty: in place
+};
+
+struct ChecksumFailure {
+  std::string path;
+  std::uint32_t block = 0;  // in the file
+};
+
+struct PackInfo {
+  ObjectKey key;
+  std::uint64_t stored_bytes = 0;
+};
+
+struct BackupManifest {
+  BackupId id;
+  IncarnationId incarnation;
+  BackupMethod method = BackupMethod::kLocal;
+  std::string label;
+  std::string host;
+  std::optional<BackupId> parent;
+  std::uint32_t server_version_num = 0;
+  std::uint64_t segment_size_bytes = 0;
+  std::uint32_t catalog_version = 0;
+
+  TimelineId timeline;
+  Lsn start_lsn;  // the start checkpoint's redo
+  Lsn stop_lsn;   // consistent from here on
+  Lsn checkpoint_lsn;
+  Timestamp start_time;  // the server's clock
+  Timestamp stop_time;
+  bool from_standby = false;
+  std::uint32_t data_checksum_version = 0;
+  bool wal_log_hints = false;
+
+  std::string backup_label;    // verbatim
+  std::string tablespace_map;  // verbatim; empty without tablespaces
+  std::vector<TablespaceInfo> tablespaces;
+
+  std::string file_table;                 // table id
+  std::vector<std::string> block_tables;  // table ids, newest first
+  std::vector<PackInfo> packs;            // all that the block tables refer to
+
+  std::uint64_t file_count = 0;
+  std::uint64_t total_bytes = 0;   // what a restore writes
+  std::uint64_t read_bytes = 0;    // what this backup read
+  std::uint64_t stored_bytes = 0;  // what this backup added to the repository
+  std::vector<ChecksumFailure> checksum_failures;
+  std::uint64_t checksum_failure_count = 0;  // the list above is capped
+};
+
+Bytes encode_manifest(const BackupManifest& manifest);
+Result<BackupManifest> decode_manifest(ByteView bytes);
+// backup.json: readable without a key, so it holds nothing that the cipher protects.
+std::string to_backup_json(const BackupManifest& manifest);
+
+}  // namespace pitr

@@ -1,0 +1,43 @@
+// Segment facts and watermarks of one incarnation. Facts are written once per complete segment
+// (again, with the same or a better answer, when an unresolved head becomes resolved), and rolled
+// up per 4 GiB log once all of a log's are there. Thread-safe.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "postgres/wal/segment_facts.h"
+#include "repository/repository.h"
+
+namespace pitr {
+
+// "Nothing is missing up to lsn, and at server time `time` the server had nothing beyond it":
+// from a keepalive whose end LSN was durable here.
+struct Watermark {
+  TimelineId timeline;
+  Lsn lsn;
+  Timestamp time;
+};
+
+class FactsStore {
+ public:
+  explicit FactsStore(IncarnationStore store) : store_(std::move(store)) {}
+
+  Result<void> put(const wal::SegmentFacts& facts);
+  Result<std::optional<wal::SegmentFacts>> get(SegmentId segment) const;
+  // All facts of the timeline with segment number in [from, to], ascending; absent ones are left
+  // out. Reads roll-ups where they exist.
+  Result<std::vector<wal::SegmentFacts>> range(TimelineId timeline, std::uint64_t from,
+                                               std::uint64_t to) const;
+  // Rolls up one log (4 GiB of WAL) whose facts are all there; singles are removed afterwards.
+  Result<bool> roll_up(TimelineId timeline, std::uint64_t log);
+
+  // Writes the new watermark, then removes the older ones of that timeline.
+  Result<void> put_watermark(const Watermark& watermark);
+  Result<std::optional<Watermark>> watermark(TimelineId timeline) const;
+
+ private:
+  IncarnationStore store_;
+};
+
+}  // namespace pitr

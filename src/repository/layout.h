@@ -1,0 +1,96 @@
+// The names of all objects in a repository, in one place. docs/repository-format.md draws the tree.
+//
+//   repository.json                      keyring/<epoch>.<kek-id>
+//   <cluster>/<sysid>-<major>/           one incarnation:
+//     wal/<TLI>/<log>/<segment>          complete segments; also <segment>.partial, .backup
+//     wal/<TLI>/<TLI>.history
+//     wal/<TLI>/<log>/<segment>.tail-<offset>
+//     wal/<TLI>/<log>/<segment>.conflict-<digest>
+//     facts/<TLI>/<log>/<segment>        facts/<TLI>/<log>/rollup
+//     watermark/<TLI>/<time>-<lsn>
+//     timeline/<TLI>                     a timeline id reserved by a restore
+//     pack/<backup-id>-NNNNNN            table/<id>
+//     backup/<backup-id>/intent, manifest, backup.json
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "postgres/lsn.h"
+#include "storage/storage.h"
+
+namespace pitr {
+
+// One life of a cluster: pg_upgrade or a new initdb starts another, and nothing crosses.
+struct IncarnationId {
+  std::string cluster;  // the configured name, [a-z0-9][a-z0-9_-]*
+  std::uint64_t system_identifier = 0;
+  std::uint32_t major_version = 0;  // 13 to 18
+
+  friend auto operator<=>(const IncarnationId&, const IncarnationId&) = default;
+};
+std::string to_string(const IncarnationId& incarnation);  // "main/7301234567890123456-15"
+Result<IncarnationId> parse_incarnation(std::string_view text);
+
+// UTC start and 64 random bits: "20260301T091500Z-89abcdef01234567". Sorts by start.
+class BackupId {
+ public:
+  static BackupId make(Timestamp start, std::uint64_t random);
+  static Result<BackupId> parse(std::string_view text);
+  const std::string& text() const { return text_; }
+  friend auto operator<=>(const BackupId&, const BackupId&) = default;
+
+ private:
+  explicit BackupId(std::string text) : text_(std::move(text)) {}
+  std::string text_;
+};
+
+namespace layout {
+
+ObjectKey repository_json();
+ObjectKey keyring_entry(std::uint32_t epoch, std::string_view kek_id);
+inline constexpr std::string_view kKeyringPrefix = "keyring/";
+
+// Names inside one incarnation.
+class Incarnation {
+ public:
+  Incarnation(const IncarnationId& id, SegmentSize segment_size);
+
+  std::string prefix() const { return prefix_; }  // ends in '/'
+
+  ObjectKey segment(SegmentId segment) const;
+  ObjectKey tail(SegmentId segment, std::uint32_t offset) const;
+  std::string tail_prefix(SegmentId segment) const;
+  ObjectKey conflict(SegmentId segment, std::string_view digest_hex) const;
+  // .history, .partial and .backup files, by PostgreSQL's name; kInvalid for other names.
+  Result<ObjectKey> wal_file(std::string_view name) const;
+  ObjectKey history(TimelineId timeline) const;
+  std::string wal_prefix() const;
+  std::string wal_prefix(TimelineId timeline) const;
+  std::string wal_log_prefix(TimelineId timeline, std::uint64_t log) const;
+
+  ObjectKey facts(SegmentId segment) const;
+  ObjectKey facts_rollup(TimelineId timeline, std::uint64_t log) const;
+  std::string facts_prefix(TimelineId timeline) const;
+  ObjectKey watermark(TimelineId timeline, Timestamp time, Lsn lsn) const;
+  std::string watermark_prefix() const;
+  ObjectKey timeline_reservation(TimelineId timeline) const;
+  std::string timeline_reservation_prefix() const;
+
+  ObjectKey pack(const BackupId& backup, std::uint32_t number) const;
+  std::string pack_prefix(const BackupId& backup) const;
+  ObjectKey table(std::string_view table_id) const;
+  ObjectKey backup_intent(const BackupId& backup) const;
+  ObjectKey backup_manifest(const BackupId& backup) const;
+  ObjectKey backup_json(const BackupId& backup) const;
+  std::string backup_prefix() const;
+
+  SegmentSize segment_size() const { return segment_size_; }
+
+ private:
+  std::string prefix_;
+  SegmentSize segment_size_;
+};
+
+}  // namespace layout
+}  // namespace pitr

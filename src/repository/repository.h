@@ -1,0 +1,75 @@
+// One repository: an object store, its repository.json (format version, id, cipher) and its keys.
+// Everything below an incarnation is reached through an IncarnationStore.
+//
+// Thread-safe. Owns nothing but the keyring: the Storage must outlive it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "codec/container.h"
+#include "codec/keyring.h"
+#include "common/clock.h"
+#include "common/result.h"
+#include "repository/layout.h"
+#include "storage/storage.h"
+
+namespace pitr {
+
+class Repository {
+ public:
+  // Creates repository.json (put-if-absent; kConflict where a repository is there already) and,
+  // with a key, the first wrapped data key. Without key everything is stored unencrypted.
+  static Result<std::unique_ptr<Repository>> init(Storage& storage,
+                                                  const std::optional<KeyEncryptionKey>& key);
+  // kNotFound: no repository there. kDenied: encrypted, and the key is missing or another one;
+  // the message names the key id wanted. kInvalid: newer format version.
+  static Result<std::unique_ptr<Repository>> open(Storage& storage,
+                                                  const std::optional<KeyEncryptionKey>& key);
+
+  Storage& storage() { return storage_; }
+  const std::string& id() const { return id_; }
+  bool encrypted() const { return encrypted_; }
+  const Keyring& keyring() const { return keyring_; }
+
+  // All incarnations of a cluster, or of all clusters where the name is empty.
+  Result<std::vector<IncarnationId>> incarnations(std::string_view cluster = {});
+
+ private:
+  Repository(Storage& storage, std::string id, bool encrypted, Keyring keyring);
+  Storage& storage_;
+  std::string id_;
+  bool encrypted_;
+  Keyring keyring_;
+};
+
+// One incarnation in a repository: names, and sealed small objects. Cheap to copy; thread-safe.
+class IncarnationStore {
+ public:
+  IncarnationStore(Repository& repository, IncarnationId id, SegmentSize segment_size)
+      : repository_(&repository), id_(std::move(id)), names_(id_, segment_size) {}
+
+  Repository& repository() const { return *repository_; }
+  Storage& storage() const { return repository_->storage(); }
+  const IncarnationId& id() const { return id_; }
+  const layout::Incarnation& names() const { return names_; }
+  SegmentSize segment_size() const { return names_.segment_size(); }
+
+  ContainerIdentity identity(ContainerKind kind, const ObjectKey& key) const;
+  // The key to seal new containers with; null where the repository isn't encrypted.
+  const DataKey* sealing_key() const;
+
+  Result<void> put_sealed(ContainerKind kind, const ObjectKey& key, ByteView plain) const;
+  Result<void> put_sealed_if_absent(ContainerKind kind, const ObjectKey& key, ByteView plain) const;
+  Result<Bytes> get_sealed(ContainerKind kind, const ObjectKey& key,
+                           std::uint64_t limit_bytes = 1ull << 30) const;
+
+ private:
+  Repository* repository_;
+  IncarnationId id_;
+  layout::Incarnation names_;
+};
+
+}  // namespace pitr
