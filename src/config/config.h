@@ -1,0 +1,97 @@
+// The configuration as plain values, loaded and validated by load.h. Programs pass the parts on:
+// no layer below agent/ reads the configuration. Values only; copy freely between threads.
+//
+// Defaults here are those of the file format, which packaging/pitr.yaml explains to users. Fields
+// whose default depends on others (marked "filled in") are set by the loader.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/log.h"
+
+namespace pitr {
+
+struct CompressionConfig {
+  enum class Method { kLz4, kZstd, kNone };
+  Method method = Method::kLz4;
+  int level = 1;  // zstd only: 1 to 19
+};
+
+struct WalConfig {
+  // How old received WAL may get before it is durable, on storage that cannot append.
+  Milliseconds rpo_target{1'000};
+  // Without durable progress for so long the receiver disconnects and the slot holds the WAL.
+  Milliseconds stall_timeout{10'000};
+  CompressionConfig compression;
+};
+
+struct BackupConfig {
+  enum class Method { kAuto, kLocal, kRemote };  // auto: local where data_directory is set
+  enum class Checkpoint { kFast, kSpread };
+  Method method = Method::kAuto;
+  CompressionConfig compression;
+  unsigned workers = 1;  // filled in: min(cores, 4)
+  std::optional<std::uint64_t> max_rate_bytes_per_second;
+  Checkpoint checkpoint = Checkpoint::kFast;
+  bool verify_checksums = true;
+};
+
+// Where pitr-wal-get's prefetcher keeps segments during a restore.
+struct SpoolConfig {
+  Path directory;  // filled in: <state_directory>/<cluster>/spool
+  std::uint64_t size_limit_bytes = 1ull << 30;
+};
+
+struct ClusterConfig {
+  std::string name;  // [a-z0-9][a-z0-9_-]{0,62}
+  // As libpq takes it; never with a password (PGPASSFILE and ~/.pgpass are for that).
+  std::string connection = "host=/var/run/postgresql";
+  std::optional<Path> data_directory;  // set: files are read locally
+  std::string slot;                    // filled in: pitr_<cluster>, '-' becoming '_'
+  std::string application_name;        // filled in: pitr_<cluster>, the same
+  WalConfig wal;
+  BackupConfig backup;
+  SpoolConfig spool;
+};
+
+struct RepositoryConfig {
+  Path path = "/var/lib/pitr/repository";  // a local directory
+};
+
+// Where the key-encryption key comes from; `value` is the file, the variable's name or the command.
+struct EncryptionConfig {
+  enum class Source { kKeyFile, kKeyEnvironment, kKeyCommand, kNone };
+  Source source = Source::kKeyFile;
+  std::string value = "/etc/pitr/key";
+};
+
+struct AgentConfig {
+  Path socket = "/run/pitr/agent.sock";
+  Path state_directory = "/var/lib/pitr";
+  log::Level log_level = log::Level::kInfo;
+};
+
+struct Config {
+  std::vector<ClusterConfig> clusters;  // never empty; one cluster "main" where the file names none
+  RepositoryConfig repository;
+  EncryptionConfig encryption;
+  AgentConfig agent;
+
+  // The cluster called `name`, or the only one where `name` is empty; else nullptr.
+  const ClusterConfig* find_cluster(std::string_view name) const {
+    if (name.empty()) return clusters.size() == 1 ? &clusters.front() : nullptr;
+    for (const auto& cluster : clusters) {
+      if (cluster.name == name) return &cluster;
+    }
+    return nullptr;
+  }
+};
+
+}  // namespace pitr
