@@ -46,9 +46,9 @@ class TimelineId {
  private:
   std::uint32_t value_ = 0;
 };
-std::string to_string(TimelineId timeline);               // decimal, as people write it
-std::string to_hex8(TimelineId timeline);                 // "0000000A", as file names have it
-std::string history_file_name(TimelineId timeline);       // "0000000A.history"
+std::string to_string(TimelineId timeline);          // decimal, as people write it
+std::string to_hex8(TimelineId timeline);            // "0000000A", as file names have it
+std::string history_file_name(TimelineId timeline);  // "0000000A.history"
 
 // The server's wal_segment_size: a power of two from 1 MiB to 1 GiB.
 class SegmentSize {
