@@ -36,17 +36,22 @@ class Error {
   Error with_context(std::string_view context) &&;
   Error with_hint(std::string hint) &&;
 
-  static Error transient(std::string message) { return {ErrorKind::kTransient, std::move(message)}; }
+  static Error transient(std::string message) {
+    return {ErrorKind::kTransient, std::move(message)};
+  }
   static Error not_found(std::string message) { return {ErrorKind::kNotFound, std::move(message)}; }
   static Error conflict(std::string message) { return {ErrorKind::kConflict, std::move(message)}; }
   static Error corrupt(std::string message) { return {ErrorKind::kCorrupt, std::move(message)}; }
   static Error invalid(std::string message) { return {ErrorKind::kInvalid, std::move(message)}; }
   static Error denied(std::string message) { return {ErrorKind::kDenied, std::move(message)}; }
-  static Error cancelled(std::string message) { return {ErrorKind::kCancelled, std::move(message)}; }
+  static Error cancelled(std::string message) {
+    return {ErrorKind::kCancelled, std::move(message)};
+  }
   static Error internal(std::string message) { return {ErrorKind::kInternal, std::move(message)}; }
 
   // From errno. EAGAIN, EINTR, EIO, ENOSPC and time-outs are transient; ENOENT is not found;
-  // EACCES, EPERM and EROFS are denied; EEXIST is a conflict.
+  // EACCES, EPERM and EROFS are denied; EEXIST is a conflict. A full or read-only file system and
+  // missing permissions come with a hint.
   static Error from_errno(int error_number, std::string_view what);
 
  private:

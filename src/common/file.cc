@@ -1,12 +1,11 @@
 #include "common/file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-
-#include <fmt/format.h>
 
 namespace pitr {
 
@@ -27,13 +26,18 @@ void UniqueFd::reset() {
 }
 
 Result<File> File::open(const Path& path, int flags, unsigned mode) {
-  const int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
-  if (fd < 0) return last_error("opening", path);
-  return File(UniqueFd(fd), path);
+  return open_at(AT_FDCWD, path.c_str(), path, flags, mode);
+}
+
+Result<File> File::open_at(int directory_fd, const char* relative_path, Path shown_path, int flags,
+                           unsigned mode) {
+  const int fd = ::openat(directory_fd, relative_path, flags | O_CLOEXEC, mode);
+  if (fd < 0) return last_error("opening", shown_path);
+  return File(UniqueFd(fd), std::move(shown_path));
 }
 
 Result<std::uint64_t> File::size() const {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd_.get(), &status) != 0) return last_error("reading the size of", path_);
   return static_cast<std::uint64_t>(status.st_size);
 }
@@ -100,8 +104,8 @@ Result<Bytes> read_file(const Path& path, std::uint64_t limit_bytes) {
   auto file = TRY(File::open(path, O_RDONLY));
   const auto size = TRY(file.size());
   if (size > limit_bytes) {
-    return Error::invalid(
-        fmt::format("{} has {} bytes, more than the limit of {}", path.native(), size, limit_bytes));
+    return Error::invalid(fmt::format("{} has {} bytes, more than the limit of {}", path.native(),
+                                      size, limit_bytes));
   }
   Bytes bytes(size);
   const auto read = TRY(file.read_at(bytes, 0));
@@ -142,7 +146,7 @@ Result<void> sync_directory(const Path& path) {
 }
 
 Result<void> create_directories_durably(const Path& path, unsigned mode) {
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) == 0) {
     if (S_ISDIR(status.st_mode)) return {};
     return Error::conflict(fmt::format("{} is not a directory", path.native()));

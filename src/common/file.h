@@ -39,6 +39,9 @@ class File {
  public:
   // flags and mode as open(2) takes them; O_CLOEXEC is added.
   static Result<File> open(const Path& path, int flags, unsigned mode = 0600);
+  // The same, relative to an open directory; shown_path is what messages say.
+  static Result<File> open_at(int directory_fd, const char* relative_path, Path shown_path,
+                              int flags, unsigned mode = 0600);
 
   int fd() const { return fd_.get(); }
   const Path& path() const { return path_; }

@@ -1,7 +1,7 @@
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <cstdlib>
-
-#include <fmt/format.h>
 
 #include "storage/storage.h"
 
@@ -43,6 +43,11 @@ ObjectKey ObjectKey::from_parts(std::string_view text) {
     std::abort();
   }
   return std::move(key).value();
+}
+
+Result<void> Storage::ensure_durable(const ObjectKey& key) {
+  TRY(stat(key));
+  return {};
 }
 
 Result<std::unique_ptr<Appender>> Storage::start_append(const ObjectKey& key) {

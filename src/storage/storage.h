@@ -2,12 +2,20 @@
 // partial overwrites, no directory listings on hot paths.
 //
 // Objects are immutable: a name is written once. put() of a name that exists is allowed only to
-// repeat identical bytes (a retry), and implementations need not check that.
+// repeat identical bytes (a retry), and implementations need not check that. No object's name may
+// be a folder of another's ("a" and "a/b"): a directory cannot hold both.
 //
-// Durability: when put, put_if_absent, Upload::commit or Appender::append returns success, the bytes
-// survive power loss of the machine that stores them, and the object is visible to every later get.
-// After an error the object may or may not be there; it's never there in part (appendable objects
-// excepted: these can end in a torn suffix, which the container format detects).
+// Durability: when put, put_if_absent, Upload::commit or Appender::append returns success, the
+// bytes survive power loss of the machine that stores them, and the object is visible to every
+// later get. After an error the object may or may not be there; it's never there in part
+// (appendable objects excepted: these can end in a torn suffix, which the container format
+// detects).
+//
+// Visible is not yet durable: what a writer left that was killed or got an error can be read, and
+// still vanish with the power. Who finds an object and wants to promise somebody that it's safe
+// calls ensure_durable() first.
+//
+// Removal may be undone by power loss.
 //
 // Errors: kNotFound is returned only for proven absence. kTransient may be retried. kDenied is
 // about credentials or permissions. All calls are thread-safe; Upload and Appender objects belong
@@ -79,7 +87,7 @@ class Storage {
   virtual std::string description() const = 0;
 
   virtual Result<void> put(const ObjectKey& key, ByteView bytes) = 0;
-  // kConflict where the object exists already, whatever its bytes.
+  // kConflict where the object exists already, whatever its bytes; that object is durable then.
   virtual Result<void> put_if_absent(const ObjectKey& key, ByteView bytes) = 0;
   virtual Result<std::unique_ptr<Upload>> start_upload(const ObjectKey& key) = 0;
 
@@ -90,13 +98,19 @@ class Storage {
                                  MutableByteView into) = 0;
   virtual Result<ObjectInfo> stat(const ObjectKey& key) = 0;
 
-  // Objects whose key starts with prefix, in pages of at most 1000.
+  // Makes what is visible of the object now as durable as a successful put. For objects of a writer
+  // whose end nobody saw; stores that show only durable objects just look whether it's there.
+  virtual Result<void> ensure_durable(const ObjectKey& key);
+
+  // Objects whose key starts with prefix, in pages of at most 1000, ascending by the bytes of the
+  // whole key. Objects there all the time are listed once; others may be or may not.
   virtual Result<ListPage> list(std::string_view prefix, std::string_view token) = 0;
   // Removing what isn't there is success.
   virtual Result<void> remove(const ObjectKey& key) = 0;
 
   virtual bool supports_append() const { return false; }
-  // Creates the object; kConflict where it exists.
+  // Creates the object, empty and durable; kConflict where it exists. After another error it may
+  // exist: take another name.
   virtual Result<std::unique_ptr<Appender>> start_append(const ObjectKey& key);
 
   // Free bytes where the backend can tell.
