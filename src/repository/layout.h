@@ -1,11 +1,14 @@
 // The names of all objects in a repository, in one place. docs/repository-format.md draws the tree.
 //
+// Numbers in names have a fixed width, so that listings come in order. Names are bound into the
+// seals of the objects that bear them: an object under another's name is not opened.
+//
 //   repository.json                      keyring/<epoch>.<kek-id>
 //   <cluster>/<sysid>-<major>/           one incarnation:
 //     wal/<TLI>/<log>/<segment>          complete segments; also <segment>.partial, .backup
 //     wal/<TLI>/<TLI>.history
 //     wal/<TLI>/<log>/<segment>.tail-<offset>
-//     wal/<TLI>/<log>/<segment>.conflict-<digest>
+//     wal/<TLI>/<log>/<segment>.conflict-<digest>    refused bytes of another origin, kept aside
 //     facts/<TLI>/<log>/<segment>        facts/<TLI>/<log>/rollup
 //     watermark/<TLI>/<time>-<lsn>
 //     timeline/<TLI>                     a timeline id reserved by a restore
@@ -61,7 +64,8 @@ class Incarnation {
   ObjectKey segment(SegmentId segment) const;
   ObjectKey tail(SegmentId segment, std::uint32_t offset) const;
   std::string tail_prefix(SegmentId segment) const;
-  ObjectKey conflict(SegmentId segment, std::string_view digest_hex) const;
+  // Where bytes are kept that were refused under the name of a segment or history file.
+  ObjectKey conflict(const ObjectKey& refused, std::string_view digest_hex) const;
   // .history, .partial and .backup files, by PostgreSQL's name; kInvalid for other names.
   Result<ObjectKey> wal_file(std::string_view name) const;
   ObjectKey history(TimelineId timeline) const;
@@ -72,8 +76,9 @@ class Incarnation {
   ObjectKey facts(SegmentId segment) const;
   ObjectKey facts_rollup(TimelineId timeline, std::uint64_t log) const;
   std::string facts_prefix(TimelineId timeline) const;
+  std::string facts_log_prefix(TimelineId timeline, std::uint64_t log) const;
   ObjectKey watermark(TimelineId timeline, Timestamp time, Lsn lsn) const;
-  std::string watermark_prefix() const;
+  std::string watermark_prefix(TimelineId timeline) const;
   ObjectKey timeline_reservation(TimelineId timeline) const;
   std::string timeline_reservation_prefix() const;
 

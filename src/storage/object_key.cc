@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -52,6 +53,26 @@ Result<void> Storage::ensure_durable(const ObjectKey& key) {
 
 Result<std::unique_ptr<Appender>> Storage::start_append(const ObjectKey& key) {
   return Error::invalid(fmt::format("{} cannot append to {}", description(), key.text()));
+}
+
+Result<std::vector<std::string>> Storage::list_folders(std::string_view prefix) {
+  std::vector<std::string> folders;
+  std::string token;
+  do {
+    auto page = TRY(list(prefix, token));
+    for (const auto& object : page.objects) {
+      const auto rest = std::string_view(object.key.text()).substr(prefix.size());
+      const auto slash = rest.find('/');
+      if (slash == std::string_view::npos) continue;
+      folders.emplace_back(rest.substr(0, slash));
+    }
+    // Keys sort by byte, so "a-b/x" comes between "a" and "a/x": equal folders need not be
+    // adjacent.
+    std::ranges::sort(folders);
+    folders.erase(std::ranges::unique(folders).begin(), folders.end());
+    token = std::move(page.next_token);
+  } while (!token.empty());
+  return folders;
 }
 
 Result<std::vector<ObjectInfo>> list_all(Storage& storage, std::string_view prefix,

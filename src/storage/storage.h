@@ -105,6 +105,10 @@ class Storage {
   // Objects whose key starts with prefix, in pages of at most 1000, ascending by the bytes of the
   // whole key. Objects there all the time are listed once; others may be or may not.
   virtual Result<ListPage> list(std::string_view prefix, std::string_view token) = 0;
+  // What stands between prefix (empty, or ending in '/') and the next '/' in the names of objects,
+  // ascending and each once: the "folders" directly below prefix. This default pages through
+  // everything below it; backends that can list with a delimiter override it.
+  virtual Result<std::vector<std::string>> list_folders(std::string_view prefix);
   // Removing what isn't there is success.
   virtual Result<void> remove(const ObjectKey& key) = 0;
 

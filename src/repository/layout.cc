@@ -1,0 +1,218 @@
+#include "repository/layout.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+namespace pitr {
+
+static constexpr std::uint32_t kOldestMajorVersion = 13;
+static constexpr std::uint32_t kNewestMajorVersion = 99;  // so that a newer server can be named
+static constexpr std::size_t kLongestClusterName = 63;
+static constexpr std::string_view kTakenName = "keyring";
+
+template <typename T>
+static bool parse_decimal(std::string_view text, T& value) {
+  const auto* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, value, 10);
+  // Only the one way in which names are written: no leading zero.
+  return error == std::errc() && stopped == end && !text.starts_with('0');
+}
+
+static bool consists_of(std::string_view text, std::string_view characters) {
+  return text.find_first_not_of(characters) == std::string_view::npos;
+}
+
+static bool is_cluster_name(std::string_view name) {
+  static constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+  return !name.empty() && name.size() <= kLongestClusterName && consists_of(name, kAllowed) &&
+         name.front() != '_' && name.front() != '-' && name != kTakenName;
+}
+
+std::string to_string(const IncarnationId& incarnation) {
+  return fmt::format("{}/{}-{}", incarnation.cluster, incarnation.system_identifier,
+                     incarnation.major_version);
+}
+
+Result<IncarnationId> parse_incarnation(std::string_view text) {
+  const auto slash = text.find('/');
+  const auto dash = text.find('-', slash == std::string_view::npos ? text.size() : slash);
+  IncarnationId id;
+  const bool parsed =
+      slash != std::string_view::npos && dash != std::string_view::npos &&
+      is_cluster_name(text.substr(0, slash)) &&
+      parse_decimal(text.substr(slash + 1, dash - slash - 1), id.system_identifier) &&
+      parse_decimal(text.substr(dash + 1), id.major_version) &&
+      id.major_version >= kOldestMajorVersion && id.major_version <= kNewestMajorVersion;
+  if (!parsed) {
+    return Error::invalid(fmt::format("\"{}\" does not name an incarnation of a cluster", text))
+        .with_hint(
+            "it is <cluster>/<system identifier>-<major version>, and a cluster is named "
+            "with lower-case letters, digits, - and _; \"keyring\" is taken");
+  }
+  id.cluster = text.substr(0, slash);
+  return id;
+}
+
+BackupId BackupId::make(Timestamp start, std::uint64_t random) {
+  return BackupId(fmt::format("{}-{:016x}", to_compact_string(start), random));
+}
+
+Result<BackupId> BackupId::parse(std::string_view text) {
+  static constexpr std::string_view kShape =
+      "dddddddd"
+      "T"
+      "dddddd"
+      "Z"
+      "-"
+      "xxxxxxxxxxxxxxxx";
+  bool valid = text.size() == kShape.size();
+  for (std::size_t i = 0; valid && i < text.size(); ++i) {
+    const auto c = text.substr(i, 1);
+    if (kShape[i] == 'd') {
+      valid = consists_of(c, "0123456789");
+    } else if (kShape[i] == 'x') {
+      valid = consists_of(c, "0123456789abcdef");
+    } else {
+      valid = text[i] == kShape[i];
+    }
+  }
+  if (!valid) {
+    return Error::invalid(fmt::format("\"{}\" is not a backup id", text))
+        .with_hint(
+            "a backup id looks like 20260301T091500Z-89abcdef01234567; "
+            "\"pitr list\" shows all");
+  }
+  return BackupId(std::string(text));
+}
+
+namespace layout {
+
+ObjectKey repository_json() {
+  return ObjectKey::from_parts("repository.json");
+}
+
+ObjectKey keyring_entry(std::uint32_t epoch, std::string_view kek_id) {
+  return ObjectKey::from_parts(fmt::format("{}{:08}.{}", kKeyringPrefix, epoch, kek_id));
+}
+
+Incarnation::Incarnation(const IncarnationId& id, SegmentSize segment_size)
+    : prefix_(to_string(id) + "/"), segment_size_(segment_size) {}
+
+ObjectKey Incarnation::segment(SegmentId segment) const {
+  const auto log = segment.number / segment_size_.segments_per_log();
+  return ObjectKey::from_parts(wal_log_prefix(segment.timeline, log) +
+                               segment_file_name(segment, segment_size_));
+}
+
+// Fixed width, so that names sort by offset.
+ObjectKey Incarnation::tail(SegmentId segment, std::uint32_t offset) const {
+  return ObjectKey::from_parts(fmt::format("{}{:08x}", tail_prefix(segment), offset));
+}
+
+std::string Incarnation::tail_prefix(SegmentId segment) const {
+  return this->segment(segment).text() + ".tail-";
+}
+
+ObjectKey Incarnation::conflict(const ObjectKey& refused, std::string_view digest_hex) const {
+  return ObjectKey::from_parts(fmt::format("{}.conflict-{}", refused.text(), digest_hex));
+}
+
+Result<ObjectKey> Incarnation::wal_file(std::string_view name) const {
+  const auto kind = TRY(classify_wal_file(name));
+  if (kind == WalFileKind::kSegment) {
+    return Error::invalid(
+        fmt::format("{} is a segment, not a .history, .partial or .backup file", name));
+  }
+  if (kind == WalFileKind::kTimelineHistory) {
+    std::uint32_t timeline = 0;
+    std::from_chars(name.data(), name.data() + 8, timeline, 16);
+    if (timeline == 0) return Error::invalid(fmt::format("{}: no timeline has this number", name));
+    return history(TimelineId(timeline));
+  }
+  const auto segment = TRY(parse_segment_file_name(name.substr(0, 24), segment_size_));
+  const auto suffix = name.substr(24);
+  return ObjectKey::from_parts(this->segment(segment).text() + std::string(suffix));
+}
+
+ObjectKey Incarnation::history(TimelineId timeline) const {
+  return ObjectKey::from_parts(wal_prefix(timeline) + history_file_name(timeline));
+}
+
+std::string Incarnation::wal_prefix() const {
+  return prefix_ + "wal/";
+}
+
+std::string Incarnation::wal_prefix(TimelineId timeline) const {
+  return fmt::format("{}wal/{}/", prefix_, to_hex8(timeline));
+}
+
+std::string Incarnation::wal_log_prefix(TimelineId timeline, std::uint64_t log) const {
+  return fmt::format("{}{:08X}/", wal_prefix(timeline), log);
+}
+
+ObjectKey Incarnation::facts(SegmentId segment) const {
+  const auto log = segment.number / segment_size_.segments_per_log();
+  return ObjectKey::from_parts(facts_log_prefix(segment.timeline, log) +
+                               segment_file_name(segment, segment_size_));
+}
+
+ObjectKey Incarnation::facts_rollup(TimelineId timeline, std::uint64_t log) const {
+  return ObjectKey::from_parts(facts_log_prefix(timeline, log) + "rollup");
+}
+
+std::string Incarnation::facts_prefix(TimelineId timeline) const {
+  return fmt::format("{}facts/{}/", prefix_, to_hex8(timeline));
+}
+
+std::string Incarnation::facts_log_prefix(TimelineId timeline, std::uint64_t log) const {
+  return fmt::format("{}{:08X}/", facts_prefix(timeline), log);
+}
+
+ObjectKey Incarnation::watermark(TimelineId timeline, Timestamp time, Lsn lsn) const {
+  return ObjectKey::from_parts(
+      fmt::format("{}{:020}-{:016X}", watermark_prefix(timeline), time.unix_us(), lsn.value()));
+}
+
+std::string Incarnation::watermark_prefix(TimelineId timeline) const {
+  return fmt::format("{}watermark/{}/", prefix_, to_hex8(timeline));
+}
+
+ObjectKey Incarnation::timeline_reservation(TimelineId timeline) const {
+  return ObjectKey::from_parts(timeline_reservation_prefix() + to_hex8(timeline));
+}
+
+std::string Incarnation::timeline_reservation_prefix() const {
+  return prefix_ + "timeline/";
+}
+
+ObjectKey Incarnation::pack(const BackupId& backup, std::uint32_t number) const {
+  return ObjectKey::from_parts(fmt::format("{}{:06}", pack_prefix(backup), number));
+}
+
+std::string Incarnation::pack_prefix(const BackupId& backup) const {
+  return fmt::format("{}pack/{}-", prefix_, backup.text());
+}
+
+ObjectKey Incarnation::table(std::string_view table_id) const {
+  return ObjectKey::from_parts(fmt::format("{}table/{}", prefix_, table_id));
+}
+
+ObjectKey Incarnation::backup_intent(const BackupId& backup) const {
+  return ObjectKey::from_parts(fmt::format("{}{}/intent", backup_prefix(), backup.text()));
+}
+
+ObjectKey Incarnation::backup_manifest(const BackupId& backup) const {
+  return ObjectKey::from_parts(fmt::format("{}{}/manifest", backup_prefix(), backup.text()));
+}
+
+ObjectKey Incarnation::backup_json(const BackupId& backup) const {
+  return ObjectKey::from_parts(fmt::format("{}{}/backup.json", backup_prefix(), backup.text()));
+}
+
+std::string Incarnation::backup_prefix() const {
+  return prefix_ + "backup/";
+}
+
+}  // namespace layout
+}  // namespace pitr
