@@ -1,0 +1,305 @@
+#include "config/read_config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "config/conninfo.h"
+#include "config/section.h"
+
+namespace pitr {
+namespace {
+
+constexpr std::size_t kLongestClusterName = 63;
+constexpr std::size_t kLongestIdentifier = 63;   // NAMEDATALEN - 1 in PostgreSQL
+constexpr std::size_t kLongestSocketPath = 107;  // sockaddr_un's sun_path and its zero byte
+
+bool consists_of(std::string_view text, std::string_view characters) {
+  return text.find_first_not_of(characters) == std::string_view::npos;
+}
+
+bool is_inside(const Path& path, const Path& directory) {
+  return std::mismatch(directory.begin(), directory.end(), path.begin(), path.end()).first ==
+         directory.end();
+}
+
+void read_compression(Section& section, CompressionConfig& into) {
+  using Method = CompressionConfig::Method;
+  section.read_choice<Method>(
+      "compression", into.method,
+      {{"lz4", Method::kLz4}, {"zstd", Method::kZstd}, {"none", Method::kNone}});
+  std::int64_t level = into.level;
+  const auto* node = section.read_number("level", level, 1, 19);
+  if (!node) return;
+  if (into.method != Method::kZstd) {
+    section.problem(*node, "\"level\" is for zstd only; remove it or write \"compression: zstd\"");
+    return;
+  }
+  into.level = static_cast<int>(level);
+}
+
+void read_repository(const YamlNode& node, Problems& problems, RepositoryConfig& into) {
+  Section section(node, "repository", problems);
+  section.read_path("path", into.path);
+}
+
+void read_encryption_source(const YamlNode& node, Problems& problems, EncryptionConfig& into) {
+  using Source = EncryptionConfig::Source;
+  Section section(node, "encryption", problems);
+  int given = 0;
+  Path file;
+  if (section.read_path("key_file", file)) {
+    into = {Source::kKeyFile, file.string()};
+    ++given;
+  }
+  std::string text;
+  if (const auto* name = section.read_text("key_env", text)) {
+    constexpr std::string_view kFirst = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    if (text.empty() || !consists_of(text.substr(0, 1), kFirst) ||
+        !consists_of(text, std::string(kFirst) + "0123456789")) {
+      // The value is not repeated: somebody may have put the key itself here.
+      section.problem(*name,
+                      "\"key_env\" must be the name of an environment variable that holds "
+                      "the key, such as PITR_KEY");
+    }
+    into = {Source::kKeyEnvironment, text};
+    ++given;
+  }
+  if (const auto* command = section.read_text("key_command", text)) {
+    if (text.empty()) section.problem(*command, "\"key_command\" is empty; write a shell command");
+    into = {Source::kKeyCommand, text};
+    ++given;
+  }
+  if (given > 1) {
+    section.problem(node,
+                    "only one of key_file, key_env and key_command can be used; remove the "
+                    "others");
+  }
+}
+
+void read_encryption(const YamlNode& node, Problems& problems, EncryptionConfig& into) {
+  if (node.kind != YamlNode::Kind::kScalar) {
+    read_encryption_source(node, problems, into);
+  } else if (node.text == "none") {
+    into = {EncryptionConfig::Source::kNone, ""};
+  } else {
+    problems.add(node.position,
+                 "\"encryption\" must be a section with one of key_file, key_env and key_command, "
+                 "or the word none");
+  }
+}
+
+void read_agent(const YamlNode& node, Problems& problems, AgentConfig& into) {
+  Section section(node, "agent", problems);
+  const auto* socket = section.read_path("socket", into.socket);
+  if (socket && into.socket.native().size() > kLongestSocketPath) {
+    section.problem(*socket,
+                    fmt::format("\"socket\" has {} characters, and a socket's path may have "
+                                "{}; use a shorter one",
+                                into.socket.native().size(), kLongestSocketPath));
+  }
+  section.read_path("state_directory", into.state_directory);
+  section.read_choice<log::Level>("log_level", into.log_level,
+                                  {{"debug", log::Level::kDebug},
+                                   {"info", log::Level::kInfo},
+                                   {"warning", log::Level::kWarning},
+                                   {"error", log::Level::kError}});
+}
+
+void check_connection(Section& section, const YamlNode& node, const std::string& connection) {
+  const auto keywords = conninfo_keywords(connection);
+  if (!keywords) {
+    section.problem(node, fmt::format("\"connection\" is not a connection string: {}; write for "
+                                      "example host=/var/run/postgresql user=postgres",
+                                      keywords.error().message()));
+    return;
+  }
+  for (const auto& keyword : *keywords) {
+    if (keyword == "password") {
+      section.problem(node,
+                      "\"connection\" holds a password; put it into the file that PGPASSFILE "
+                      "names (~/.pgpass)");
+    } else if (keyword == "application_name") {
+      section.problem(node,
+                      "\"connection\" sets application_name; use the key \"application_name\" "
+                      "beside it");
+    } else if (keyword == "replication") {
+      section.problem(node, "\"connection\" sets replication; remove it, it is set as needed");
+    }
+  }
+}
+
+void read_wal(const YamlNode& node, Problems& problems, WalConfig& into) {
+  Section section(node, "wal", problems);
+  const auto* rpo =
+      section.read_duration("rpo_target", into.rpo_target, Milliseconds(10), std::chrono::hours(1));
+  const auto* stall =
+      section.read_duration("stall_timeout", into.stall_timeout, Seconds(1), std::chrono::hours(1));
+  if ((rpo || stall) && into.stall_timeout <= into.rpo_target) {
+    section.problem(
+        stall ? *stall : *rpo,
+        "\"stall_timeout\" must be longer than \"rpo_target\", or every pause between two "
+        "writes would count as a stall");
+  }
+  read_compression(section, into.compression);
+}
+
+void read_backup(const YamlNode& node, Problems& problems, bool has_data_directory,
+                 BackupConfig& into) {
+  using Method = BackupConfig::Method;
+  using Checkpoint = BackupConfig::Checkpoint;
+  Section section(node, "backup", problems);
+  const auto* method = section.read_choice<Method>(
+      "method", into.method,
+      {{"auto", Method::kAuto}, {"local", Method::kLocal}, {"remote", Method::kRemote}});
+  if (method && into.method == Method::kLocal && !has_data_directory) {
+    section.problem(*method,
+                    "\"method: local\" needs the cluster's \"data_directory\"; set it or "
+                    "write \"method: auto\"");
+  }
+  read_compression(section, into.compression);
+  std::int64_t workers = std::clamp(std::thread::hardware_concurrency(), 1u, 4u);
+  section.read_number("workers", workers, 1, 64);
+  into.workers = static_cast<unsigned>(workers);
+  std::uint64_t rate = 0;
+  if (section.read_rate("max_rate", rate, 1ull << 20)) into.max_rate_bytes_per_second = rate;
+  section.read_choice<Checkpoint>("checkpoint", into.checkpoint,
+                                  {{"fast", Checkpoint::kFast}, {"spread", Checkpoint::kSpread}});
+  section.read_bool("verify_checksums", into.verify_checksums);
+}
+
+void read_spool(const YamlNode& node, Problems& problems, SpoolConfig& into) {
+  Section section(node, "spool", problems);
+  section.read_path("directory", into.directory);
+  section.read_size("size_limit", into.size_limit_bytes, 32ull << 20);
+}
+
+void read_names(Section& section, const YamlNode& cluster_key, ClusterConfig& into) {
+  std::string identifier = "pitr_" + into.name;
+  std::replace(identifier.begin(), identifier.end(), '-', '_');
+  into.slot = into.application_name = identifier;
+  const auto* slot = section.read_text("slot", into.slot);
+  if (slot && (into.slot.empty() || into.slot.size() > kLongestIdentifier ||
+               !consists_of(into.slot, "abcdefghijklmnopqrstuvwxyz0123456789_"))) {
+    section.problem(*slot,
+                    fmt::format("\"slot\" must be 1 to {} of a-z, 0-9 and _", kLongestIdentifier));
+  } else if (!slot && into.slot.size() > kLongestIdentifier) {
+    section.problem(cluster_key,
+                    fmt::format("the slot's name {} would be longer than {} characters; "
+                                "set \"slot\"",
+                                into.slot, kLongestIdentifier));
+  }
+  const auto* name = section.read_text("application_name", into.application_name);
+  const bool printable = std::all_of(into.application_name.begin(), into.application_name.end(),
+                                     [](char c) { return c >= ' ' && c <= '~'; });
+  if (name && (!printable || into.application_name.empty() ||
+               into.application_name.size() > kLongestIdentifier)) {
+    section.problem(*name, fmt::format("\"application_name\" must be 1 to {} printable ASCII "
+                                       "characters",
+                                       kLongestIdentifier));
+  } else if (!name) {
+    into.application_name.resize(std::min(into.application_name.size(), kLongestIdentifier));
+  }
+}
+
+// Backups would read their own output, or a restore would delete the repository.
+void check_data_directory(Section& section, const YamlNode& node, const Path& data_directory,
+                          const Config& config) {
+  const auto& repository = config.repository.path;
+  if (is_inside(repository, data_directory) || is_inside(data_directory, repository)) {
+    section.problem(node,
+                    fmt::format("\"data_directory\" {} and the repository {} must not contain "
+                                "one another; move the repository",
+                                data_directory.string(), repository.string()));
+  }
+  if (is_inside(config.agent.state_directory, data_directory)) {
+    section.problem(node,
+                    fmt::format("\"data_directory\" {} must not contain the state directory "
+                                "{}; move the state directory",
+                                data_directory.string(), config.agent.state_directory.string()));
+  }
+}
+
+ClusterConfig read_cluster(const YamlEntry& entry, Problems& problems, const Config& config) {
+  ClusterConfig cluster;
+  cluster.name = entry.key.text;
+  constexpr std::string_view kFirst = "abcdefghijklmnopqrstuvwxyz0123456789";
+  if (cluster.name.empty() || cluster.name.size() > kLongestClusterName ||
+      !consists_of(cluster.name.substr(0, 1), kFirst) ||
+      !consists_of(cluster.name, std::string(kFirst) + "_-")) {
+    problems.add(
+        entry.key.position,
+        fmt::format("a cluster's name must be 1 to {} of a-z, 0-9, _ and -, and begin with "
+                    "a letter or digit",
+                    kLongestClusterName));
+  }
+  Section section(entry.value, cluster.name, problems);
+  if (const auto* node = section.read_text("connection", cluster.connection)) {
+    check_connection(section, *node, cluster.connection);
+  }
+  Path data_directory;
+  if (const auto* node = section.read_path("data_directory", data_directory)) {
+    check_data_directory(section, *node, data_directory, config);
+    cluster.data_directory = data_directory;
+  }
+  read_names(section, entry.key, cluster);
+  read_wal(section.take_section("wal"), problems, cluster.wal);
+  read_backup(section.take_section("backup"), problems, cluster.data_directory.has_value(),
+              cluster.backup);
+  cluster.spool.directory = config.agent.state_directory / cluster.name / "spool";
+  read_spool(section.take_section("spool"), problems, cluster.spool);
+  return cluster;
+}
+
+// Two names for one server would share its slot and write one history into two places.
+void check_against_others(const YamlNode& key, const ClusterConfig& cluster, const Config& config,
+                          Problems& problems) {
+  for (const auto& other : config.clusters) {
+    const auto add = [&](std::string_view what) {
+      problems.add(key.position,
+                   fmt::format("cluster \"{}\" has the same {} as \"{}\"; remove one or "
+                               "correct it",
+                               cluster.name, what, other.name));
+    };
+    if (cluster.connection == other.connection) add("connection");
+    if (cluster.data_directory && cluster.data_directory == other.data_directory) {
+      add("data_directory");
+    }
+    if (cluster.spool.directory == other.spool.directory) add("spool directory");
+  }
+}
+
+void read_clusters(const YamlNode& node, Problems& problems, Config& config) {
+  if (node.kind == YamlNode::Kind::kMapping && !node.entries.empty()) {
+    for (const auto& entry : node.entries) {
+      auto cluster = read_cluster(entry, problems, config);
+      check_against_others(entry.key, cluster, config, problems);
+      config.clusters.push_back(std::move(cluster));
+    }
+  } else if (node.kind == YamlNode::Kind::kNull) {
+    YamlEntry only_cluster;
+    only_cluster.key.text = "main";
+    config.clusters.push_back(read_cluster(only_cluster, problems, config));
+  } else {
+    problems.add(node.position,
+                 "\"clusters\" must have a section for each cluster under its name, "
+                 "for example \"main:\"");
+  }
+}
+
+}  // namespace
+
+Config read_config(const YamlNode& root, Problems& problems) {
+  Config config;
+  Section section(root, "", problems);
+  read_repository(section.take_section("repository"), problems, config.repository);
+  if (const auto* node = section.take("encryption")) {
+    read_encryption(*node, problems, config.encryption);
+  }
+  read_agent(section.take_section("agent"), problems, config.agent);
+  read_clusters(section.take_section("clusters"), problems, config);
+  return config;
+}
+
+}  // namespace pitr
