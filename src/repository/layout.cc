@@ -23,6 +23,16 @@ static bool consists_of(std::string_view text, std::string_view characters) {
   return text.find_first_not_of(characters) == std::string_view::npos;
 }
 
+static constexpr std::string_view kUpperHex = "0123456789ABCDEF";
+static constexpr std::string_view kLowerHex = "0123456789abcdef";
+
+// The caller has checked the length, which fits T.
+template <typename T>
+static bool parse_hex(std::string_view text, std::string_view digits, T& value) {
+  const auto* end = text.data() + text.size();
+  return consists_of(text, digits) && std::from_chars(text.data(), end, value, 16).ptr == end;
+}
+
 static bool is_cluster_name(std::string_view name) {
   static constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_-";
   return !name.empty() && name.size() <= kLongestClusterName && consists_of(name, kAllowed) &&
@@ -96,6 +106,22 @@ ObjectKey keyring_entry(std::uint32_t epoch, std::string_view kek_id) {
   return ObjectKey::from_parts(fmt::format("{}{:08}.{}", kKeyringPrefix, epoch, kek_id));
 }
 
+Result<TimelineId> parse_timeline(std::string_view hex8) {
+  std::uint32_t value = 0;
+  if (hex8.size() != 8 || !parse_hex(hex8, kUpperHex, value) || value == 0) {
+    return Error::corrupt(fmt::format("\"{}\" does not name a timeline", hex8));
+  }
+  return TimelineId(value);
+}
+
+Result<std::uint64_t> parse_log(std::string_view hex8) {
+  std::uint32_t value = 0;
+  if (hex8.size() != 8 || !parse_hex(hex8, kUpperHex, value)) {
+    return Error::corrupt(fmt::format("\"{}\" does not name 4 GiB of WAL", hex8));
+  }
+  return value;
+}
+
 Incarnation::Incarnation(const IncarnationId& id, SegmentSize segment_size)
     : prefix_(to_string(id) + "/"), segment_size_(segment_size) {}
 
@@ -105,13 +131,25 @@ ObjectKey Incarnation::segment(SegmentId segment) const {
                                segment_file_name(segment, segment_size_));
 }
 
-// Fixed width, so that names sort by offset.
-ObjectKey Incarnation::tail(SegmentId segment, std::uint32_t offset) const {
-  return ObjectKey::from_parts(fmt::format("{}{:08x}", tail_prefix(segment), offset));
+ObjectKey Incarnation::tail(SegmentId segment, std::uint32_t offset, std::uint64_t writer) const {
+  return ObjectKey::from_parts(
+      fmt::format("{}{:08x}-{:016x}", tail_prefix(segment), offset, writer));
 }
 
 std::string Incarnation::tail_prefix(SegmentId segment) const {
   return this->segment(segment).text() + ".tail-";
+}
+
+Result<std::uint32_t> Incarnation::parse_tail(SegmentId segment, const ObjectKey& tail) const {
+  static constexpr std::size_t kNameLength = 8 + 1 + 16;
+  const auto prefix = tail_prefix(segment);
+  std::string_view name = tail.text();
+  std::uint32_t offset = 0;
+  const bool parsed = name.starts_with(prefix) && name.size() == prefix.size() + kNameLength &&
+                      name[prefix.size() + 8] == '-' &&
+                      parse_hex(name.substr(prefix.size(), 8), kLowerHex, offset);
+  if (!parsed) return Error::corrupt(fmt::format("{} is not the name of a tail", name));
+  return offset;
 }
 
 ObjectKey Incarnation::conflict(const ObjectKey& refused, std::string_view digest_hex) const {
@@ -126,7 +164,7 @@ Result<ObjectKey> Incarnation::wal_file(std::string_view name) const {
   }
   if (kind == WalFileKind::kTimelineHistory) {
     std::uint32_t timeline = 0;
-    std::from_chars(name.data(), name.data() + 8, timeline, 16);
+    parse_hex(name.substr(0, 8), kUpperHex, timeline);
     if (timeline == 0) return Error::invalid(fmt::format("{}: no timeline has this number", name));
     return history(TimelineId(timeline));
   }
@@ -176,6 +214,18 @@ ObjectKey Incarnation::watermark(TimelineId timeline, Timestamp time, Lsn lsn) c
 
 std::string Incarnation::watermark_prefix(TimelineId timeline) const {
   return fmt::format("{}watermark/{}/", prefix_, to_hex8(timeline));
+}
+
+Result<Lsn> Incarnation::parse_watermark(TimelineId timeline, const ObjectKey& watermark) const {
+  static constexpr std::size_t kTimeLength = 20;
+  const auto prefix = watermark_prefix(timeline);
+  std::string_view name = watermark.text();
+  std::uint64_t lsn = 0;
+  const bool parsed = name.starts_with(prefix) && name.size() == prefix.size() + kTimeLength + 17 &&
+                      name[prefix.size() + kTimeLength] == '-' &&
+                      parse_hex(name.substr(prefix.size() + kTimeLength + 1), kUpperHex, lsn);
+  if (!parsed) return Error::corrupt(fmt::format("{} is not the name of a watermark", name));
+  return Lsn(lsn);
 }
 
 ObjectKey Incarnation::timeline_reservation(TimelineId timeline) const {

@@ -7,7 +7,7 @@
 //   <cluster>/<sysid>-<major>/           one incarnation:
 //     wal/<TLI>/<log>/<segment>          complete segments; also <segment>.partial, .backup
 //     wal/<TLI>/<TLI>.history
-//     wal/<TLI>/<log>/<segment>.tail-<offset>
+//     wal/<TLI>/<log>/<segment>.tail-<offset>-<writer>
 //     wal/<TLI>/<log>/<segment>.conflict-<digest>    refused bytes of another origin, kept aside
 //     facts/<TLI>/<log>/<segment>        facts/<TLI>/<log>/rollup
 //     watermark/<TLI>/<time>-<lsn>
@@ -54,6 +54,11 @@ ObjectKey repository_json();
 ObjectKey keyring_entry(std::uint32_t epoch, std::string_view kek_id);
 inline constexpr std::string_view kKeyringPrefix = "keyring/";
 
+// The <TLI> of names: "0000000A".
+Result<TimelineId> parse_timeline(std::string_view hex8);
+// The <log> of names: which 4 GiB of WAL.
+Result<std::uint64_t> parse_log(std::string_view hex8);
+
 // Names inside one incarnation.
 class Incarnation {
  public:
@@ -62,8 +67,10 @@ class Incarnation {
   std::string prefix() const { return prefix_; }  // ends in '/'
 
   ObjectKey segment(SegmentId segment) const;
-  ObjectKey tail(SegmentId segment, std::uint32_t offset) const;
+  ObjectKey tail(SegmentId segment, std::uint32_t offset, std::uint64_t writer) const;
   std::string tail_prefix(SegmentId segment) const;
+  // The offset in a tail's name.
+  Result<std::uint32_t> parse_tail(SegmentId segment, const ObjectKey& tail) const;
   // Where bytes are kept that were refused under the name of a segment or history file.
   ObjectKey conflict(const ObjectKey& refused, std::string_view digest_hex) const;
   // .history, .partial and .backup files, by PostgreSQL's name; kInvalid for other names.
@@ -79,6 +86,7 @@ class Incarnation {
   std::string facts_log_prefix(TimelineId timeline, std::uint64_t log) const;
   ObjectKey watermark(TimelineId timeline, Timestamp time, Lsn lsn) const;
   std::string watermark_prefix(TimelineId timeline) const;
+  Result<Lsn> parse_watermark(TimelineId timeline, const ObjectKey& watermark) const;
   ObjectKey timeline_reservation(TimelineId timeline) const;
   std::string timeline_reservation_prefix() const;
 
