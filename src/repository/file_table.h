@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,14 +32,26 @@ struct FileRow {
   std::string link_target;  // symlinks only
 };
 
-// `count` blocks from first_block on, contiguous in the plain bytes of a pack.
+// The pack pack/<backup>-<number>.
+struct PackRef {
+  BackupId backup;
+  std::uint32_t number = 0;
+  friend auto operator<=>(const PackRef&, const PackRef&) = default;
+};
+
+inline constexpr std::uint32_t kToEndOfFile = 0xFFFF'FFFF;
+
+// `count` blocks from first_block on, contiguous in the plain bytes of a pack; or a tombstone:
+// these blocks went away, whatever older tables say (a file that was removed or cut).
 struct BlockRow {
   std::string path;
   std::uint32_t first_block = 0;
-  std::uint32_t count = 0;
-  BackupId pack_backup;  // the pack is pack/<pack_backup>-<pack_number>
-  std::uint32_t pack_number = 0;
+  std::uint32_t count = 0;      // tombstones may have kToEndOfFile
+  std::optional<PackRef> pack;  // none: a tombstone
   std::uint64_t plain_offset = 0;
+  // Below kBlockSize only where the row holds the end of a file, so that a file size that doesn't
+  // belong to these blocks is noticed.
+  std::uint32_t last_block_bytes = kBlockSize;
 };
 
 // Writers take rows in ascending order (path; then first_block) and give back the table's id.
