@@ -23,8 +23,8 @@ namespace pitr::http {
 struct ClientOptions {
   // The longest silence of the server: while connecting, and between two pieces of an answer.
   Milliseconds timeout{30'000};
-  std::size_t body_limit_bytes = 64 * 1024 * 1024;
-  std::size_t line_limit_bytes = 1024 * 1024;  // for_each_line() only
+  std::size_t body_limit_bytes = 64 * 1024 * 1024;  // not of a stream (chunked) in for_each_line()
+  std::size_t line_limit_bytes = 1024 * 1024;       // for_each_line() only
 };
 
 class Client {
