@@ -1,0 +1,161 @@
+// The one container format, for everything that the repository stores: a header, frames of up to
+// 64 KiB plain bytes, each compressed and sealed by itself, and a sealed footer with the frame
+// table and metadata. docs/repository-format.md has the bytes.
+//
+// Seal: AES-256-GCM with a key derived from a data key and the container's random id; the nonce is
+// the frame's number; the associated data is the identity below, the frame's number and a last-frame
+// flag. Frames that were flipped, cut, swapped or moved to another object don't open. Without a data
+// key a truncated SHA-256 over the same takes the tag's place: it finds damage, not forgery.
+//
+// Writers and readers do no I/O of their own. A writer belongs to one thread; ContainerReader's
+// const functions may be called by many.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "codec/compression.h"
+#include "codec/digest.h"
+#include "codec/keyring.h"
+#include "common/bytes.h"
+#include "common/result.h"
+
+namespace pitr {
+
+inline constexpr std::size_t kFrameSize = 64 * 1024;  // plain bytes of a frame, at most
+
+enum class ContainerKind : std::uint8_t {
+  kPack = 1,
+  kSegment = 2,
+  kTail = 3,
+  kWalFile = 4,  // .history, .partial, .backup
+  kFacts = 5,
+  kFileTable = 6,
+  kBlockTable = 7,
+  kManifest = 8,
+  kIntent = 9,
+  kWatermark = 10,
+  kReservation = 11,
+  kConflict = 12,  // WAL that was refused and kept aside
+};
+
+// Bound into every frame: a container opens only under the name and kind it was written for.
+struct ContainerIdentity {
+  std::string repository_id;
+  std::string incarnation;  // empty outside one
+  ContainerKind kind = ContainerKind::kPack;
+  std::string object_name;
+};
+
+struct ContainerOptions {
+  Compression compression = Compression::kLz4;
+  int level = 0;
+  const DataKey* key = nullptr;  // null: not encrypted; must outlive the writer
+};
+
+class ContainerWriter {
+ public:
+  static Result<ContainerWriter> create(const ContainerIdentity& identity,
+                                        const ContainerOptions& options);
+  ContainerWriter(ContainerWriter&&) noexcept;
+  ContainerWriter& operator=(ContainerWriter&&) noexcept;
+  ~ContainerWriter();
+
+  // Each appends the bytes to store to `out`. Order: header, frames, finish.
+  void header(Bytes& out);
+  Result<void> add_frame(ByteView plain, Bytes& out);          // 1 to kFrameSize bytes
+  Result<void> add(ByteView plain, Bytes& out);                // any size, cut into frames
+  Result<void> finish(ByteView metadata, Bytes& out);          // nothing may follow
+
+  std::uint32_t frame_count() const;
+  std::uint64_t plain_size_bytes() const;
+
+ private:
+  struct Impl;
+  explicit ContainerWriter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Random access to stored bytes. Thread-safe.
+class ByteSource {
+ public:
+  virtual ~ByteSource() = default;
+  virtual Result<std::uint64_t> size() const = 0;
+  virtual Result<void> read_at(std::uint64_t offset, MutableByteView into) const = 0;
+};
+
+class MemorySource final : public ByteSource {
+ public:
+  explicit MemorySource(ByteView bytes) : bytes_(bytes) {}
+  Result<std::uint64_t> size() const override { return bytes_.size(); }
+  Result<void> read_at(std::uint64_t offset, MutableByteView into) const override;
+
+ private:
+  ByteView bytes_;
+};
+
+class ContainerReader {
+ public:
+  // Reads header and footer. kCorrupt: damaged, cut, or another object; kDenied: its key epoch is
+  // not in the keyring. The source must outlive the reader.
+  static Result<ContainerReader> open(const ByteSource& source, const ContainerIdentity& identity,
+                                      const Keyring& keyring);
+  ContainerReader(ContainerReader&&) noexcept;
+  ContainerReader& operator=(ContainerReader&&) noexcept;
+  ~ContainerReader();
+
+  std::uint32_t frame_count() const;
+  std::uint64_t plain_size_bytes() const;
+  const Digest128& plain_digest() const;  // XXH3-128 of all plain bytes in order
+  ByteView metadata() const;
+
+  std::uint64_t plain_offset(std::uint32_t frame) const;  // frame_count() gives the plain size
+  std::uint32_t frame_at(std::uint64_t plain_offset) const;
+  std::uint64_t sealed_offset(std::uint32_t frame) const;  // frame_count() gives the footer's offset
+
+  Result<void> read_frame(std::uint32_t frame, Bytes& into) const;
+  // Opens a frame whose stored bytes [sealed_offset(f), sealed_offset(f + 1)) are at hand. `into`
+  // has exactly the frame's plain size.
+  Result<void> open_frame(std::uint32_t frame, ByteView sealed, MutableByteView into) const;
+  // Plain bytes over frame borders; kInvalid beyond the end.
+  Result<void> read_plain(std::uint64_t plain_offset, MutableByteView into) const;
+  Result<Bytes> read_all(std::uint64_t limit_bytes) const;
+
+ private:
+  struct Impl;
+  explicit ContainerReader(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Reads a container front to back without its footer: a tail that is being written, or was torn.
+class ContainerScanner {
+ public:
+  static Result<ContainerScanner> open(ByteView stored, const ContainerIdentity& identity,
+                                       const Keyring& keyring);
+  ContainerScanner(ContainerScanner&&) noexcept;
+  ContainerScanner& operator=(ContainerScanner&&) noexcept;
+  ~ContainerScanner();
+
+  // Appends the next frame's plain bytes; false at the end: a footer, the last byte, or a torn
+  // frame. kCorrupt where a frame is wholly there but doesn't open.
+  Result<bool> next(Bytes& into);
+  bool was_torn() const;  // after false: something followed that is no whole frame
+
+ private:
+  struct Impl;
+  explicit ContainerScanner(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Scrubbing: checks the digests over the stored bytes, without any key.
+Result<void> verify_container(const ByteSource& source);
+
+// A whole small object in one go.
+Result<Bytes> seal_object(const ContainerIdentity& identity, const ContainerOptions& options,
+                          ByteView plain, ByteView metadata = {});
+Result<Bytes> open_object(ByteView stored, const ContainerIdentity& identity,
+                          const Keyring& keyring, std::uint64_t limit_bytes);
+
+}  // namespace pitr
