@@ -9,6 +9,7 @@
 namespace pitr {
 
 static constexpr std::size_t kLongestKey = 512;
+static constexpr std::size_t kLongestPart = 255;  // Linux: NAME_MAX
 
 static bool is_key_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -16,7 +17,7 @@ static bool is_key_character(char c) {
 }
 
 static bool is_key_part(std::string_view part) {
-  if (part.empty() || part.front() == '.') return false;
+  if (part.empty() || part.size() > kLongestPart || part.front() == '.') return false;
   for (const char c : part) {
     if (!is_key_character(c)) return false;
   }

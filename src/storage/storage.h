@@ -35,7 +35,7 @@
 namespace pitr {
 
 // A checked object name: '/'-separated parts of [A-Za-z0-9._-], none empty, none starting with a
-// dot, 512 bytes at most.
+// dot, none longer than 255 bytes, 512 bytes at most in all.
 class ObjectKey {
  public:
   static Result<ObjectKey> parse(std::string_view text);

@@ -33,7 +33,7 @@ class WritableFile {
 class ReadableFile {
  public:
   virtual ~ReadableFile() = default;
-  virtual Result<std::uint64_t> size() const = 0;
+  virtual std::uint64_t size() const = 0;  // when it was opened
   // Until the buffer is full or the file ends; returns the bytes read.
   virtual Result<std::size_t> read_at(MutableByteView into, std::uint64_t offset) const = 0;
 };

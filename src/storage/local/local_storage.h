@@ -53,24 +53,34 @@ class LocalStorage final : public Storage {
 
  private:
   friend class LocalUpload;
+  friend class LocalAppender;
+  friend Result<void> checked_write(LocalStorage& storage, Result<void> result);
 
   explicit LocalStorage(std::shared_ptr<FileSystem> files);
   void remove_old_temporary_files(Timestamp before);
-  std::string next_temporary_name();
+  std::string next_temporary_path();
+  Result<void> put_whole(const ObjectKey& key, ByteView bytes, bool only_if_absent);
+  // Every directory above path exists, durably, afterwards.
   Result<void> make_parents(const std::string& path);
-  Result<void> make_durable_directory(const std::string& path);
+  Result<void> make_durable_directory(const std::string& directory);
   Result<void> sync_directory_of(const std::string& path);
-  bool is_directory_suspect(const std::string& directory);
+  Result<void> sync_directory(const std::string& directory);
+  // After something that make_parents() made has turned out to be gone.
+  void forget_directories();
+  void suspect(const std::string& path);
+  bool is_suspect(const std::string& path);
+  // Copies an object over itself, so that all of it is synced afresh.
   Result<void> write_anew(const ObjectKey& key);
 
-  std::shared_ptr<FileSystem> files_;
-  std::string process_name_;  // makes temporary names unique among processes
+  const std::shared_ptr<FileSystem> files_;
+  const std::string process_name_;  // makes temporary names unique among processes
   std::atomic<std::uint64_t> next_temporary_ = 0;
 
   std::mutex mutex_;
-  std::unordered_set<std::string> durable_directories_;  // exist, with durable entries; guarded
-  // Their fsync failed once: entries in them may be lost though a later fsync succeeds; guarded.
-  std::unordered_set<std::string> suspect_directories_;
+  std::unordered_set<std::string> durable_directories_;  // they exist and survive; guarded
+  // Files and directories whose fsync failed once: what was dirty in them then may be lost though a
+  // later fsync succeeds. Guarded.
+  std::unordered_set<std::string> suspects_;
 };
 
 }  // namespace pitr

@@ -64,17 +64,17 @@ struct Fault {
   };
 
   // Which calls.
-  std::set<StorageCall> calls;  // empty: all of them
-  std::string key_contains;     // for kList: the prefix
-  std::uint64_t skip = 0;       // lets so many matching calls pass first
-  std::uint64_t times = 1;      // then hits so many
+  std::set<StorageCall> calls = {};  // empty: all of them
+  std::string key_contains = {};     // for kList: the prefix
+  std::uint64_t skip = 0;            // lets so many matching calls pass first
+  std::uint64_t times = 1;           // then hits so many
   double probability = 1.0;
 
   // What happens, in this order: latency, the gate, the error.
   Moment moment = Moment::kBefore;
   Milliseconds latency{0};
-  std::shared_ptr<Gate> gate;
-  std::optional<Error> error;
+  std::shared_ptr<Gate> gate = {};
+  std::optional<Error> error = {};
 };
 
 class FaultPlan {

@@ -62,13 +62,14 @@ class MemoryStorage final : public Storage {
     Timestamp modified;
   };
 
-  Result<void> store(StorageCall kind, const ObjectKey& key, std::shared_ptr<Bytes> bytes);
-  Result<void> append(const ObjectKey& key, const std::shared_ptr<Bytes>& object, ByteView bytes,
-                      std::uint64_t power_count);
-  Result<std::shared_ptr<Bytes>> find(const ObjectKey& key) const;  // mutex_ held
-  void make_durable(const std::string& key, const std::shared_ptr<Bytes>& bytes,
-                    std::size_t size);  // mutex_ held
-  bool survives_power_loss(Object& object);
+  // A whole object, by any way to put one.
+  Result<void> store(Call& call, const ObjectKey& key, std::shared_ptr<Bytes> bytes,
+                     bool only_if_absent);
+  // With mutex_ held:
+  Result<Object*> find(const ObjectKey& key);
+  void make_durable(const ObjectKey& key, const std::shared_ptr<Bytes>& bytes, std::size_t size);
+  void lose_power(Object& object);
+  std::size_t random_up_to(std::size_t limit);
 
   const Clock& clock_;
   const MemoryStorageOptions options_;

@@ -1,0 +1,118 @@
+#include "storage/local/local_writers.h"
+
+#include <fmt/format.h>
+
+#include "storage/local/local_storage.h"
+
+namespace pitr {
+
+// Bytes go to the disk in steps of this while more arrive, so that the fsync at the end has little
+// left to wait for.
+static constexpr std::uint64_t kWritebackBytes = 1 << 20;
+
+// "Not found" would say that the object is absent, which no write can find out: a directory or the
+// temporary file has vanished. Another attempt makes them anew.
+Result<void> checked_write(LocalStorage& storage, Result<void> result) {
+  if (result || result.error().kind() != ErrorKind::kNotFound) return result;
+  storage.forget_directories();
+  return Error::transient(result.error().message())
+      .with_hint("has something else removed files below this directory?");
+}
+
+Result<std::unique_ptr<LocalUpload>> LocalUpload::start(LocalStorage& storage,
+                                                        const ObjectKey& key) {
+  std::string path = storage.next_temporary_path();
+  auto file = storage.files_->create_file(path);
+  if (!file) return checked_write(storage, std::move(file).error()).error();
+  return std::unique_ptr<LocalUpload>(
+      new LocalUpload(storage, key, std::move(path), std::move(file).value()));
+}
+
+LocalUpload::LocalUpload(LocalStorage& storage, const ObjectKey& key, std::string temporary_path,
+                         std::unique_ptr<WritableFile> file)
+    : storage_(storage),
+      key_(key),
+      temporary_path_(std::move(temporary_path)),
+      file_(std::move(file)) {}
+
+LocalUpload::~LocalUpload() {
+  file_.reset();
+  if (temporary_exists_) (void)storage_.files_->remove_file(temporary_path_);
+}
+
+static Error ended_error(const ObjectKey& key) {
+  return Error::invalid(fmt::format("writing {} has ended or failed before", key.text()));
+}
+
+Result<void> LocalUpload::write(ByteView bytes) {
+  if (!file_) return ended_error(key_);
+  auto written = file_->append(bytes);
+  if (!written) {
+    file_.reset();
+    return written;
+  }
+  written_bytes_ += bytes.size();
+  start_writeback();
+  return {};
+}
+
+void LocalUpload::start_writeback() {
+  const std::uint64_t new_bytes = written_bytes_ - writeback_started_bytes_;
+  const std::uint64_t size = new_bytes - new_bytes % kWritebackBytes;
+  if (size == 0) return;
+  file_->start_writeback(writeback_started_bytes_, size);
+  writeback_started_bytes_ += size;
+}
+
+Result<void> LocalUpload::publish(bool only_if_absent) {
+  if (!file_) return ended_error(key_);
+  auto published = checked_write(storage_, try_publish(only_if_absent));
+  file_.reset();
+  return published;
+}
+
+Result<void> LocalUpload::try_publish(bool only_if_absent) {
+  const std::string& path = key_.text();
+  FileSystem& files = *storage_.files_;
+  TRY(file_->sync());
+  TRY(storage_.make_parents(path));
+  auto renamed = only_if_absent ? files.rename_if_absent(temporary_path_, path)
+                                : files.rename(temporary_path_, path);
+  if (!renamed && only_if_absent && renamed.error().kind() == ErrorKind::kConflict) {
+    // Who wrote it may not have got as far as the directory's sync.
+    TRY(storage_.ensure_durable(key_));
+    return Error::conflict(fmt::format("{} exists already", files.shown_path(path)));
+  }
+  TRY(std::move(renamed));
+  temporary_exists_ = false;
+  return storage_.sync_directory_of(path);
+}
+
+Result<std::unique_ptr<LocalAppender>> LocalAppender::start(LocalStorage& storage,
+                                                            const ObjectKey& key) {
+  const std::string& path = key.text();
+  TRY(checked_write(storage, storage.make_parents(path)));
+  auto file = storage.files_->create_file(path);
+  if (!file) return checked_write(storage, std::move(file).error()).error();
+  std::unique_ptr<LocalAppender> appender(new LocalAppender(storage, key, std::move(file).value()));
+  TRY(appender->file_->sync());
+  TRY(storage.sync_directory_of(path));
+  return appender;
+}
+
+Result<void> LocalAppender::append(ByteView bytes) {
+  if (!file_) return ended_error(key_);
+  auto appended = file_->append(bytes);
+  if (appended) appended = file_->sync_data();
+  if (!appended) {
+    // What readers see and a later fsync would call safe may never reach the disk: take it away.
+    storage_.suspect(key_.text());
+    (void)file_->truncate(durable_bytes_);
+    file_.reset();
+    return appended;
+  }
+  durable_bytes_ += bytes.size();
+  return {};
+}
+
+}  // namespace pitr
