@@ -108,6 +108,9 @@ class Connection {
   std::unique_ptr<libpq::Session> session_;
 };
 
+// kInvalid, without quoting it, for a connection string that libpq cannot read.
+Result<void> check_conninfo(const std::string& conninfo);
+
 // "host=... port=... user=... dbname=..." of a connection string: fit for logs. An unreadable
 // string gives a fixed text, never the string itself.
 std::string describe_conninfo(const std::string& conninfo);

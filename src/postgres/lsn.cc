@@ -1,9 +1,9 @@
 #include "postgres/lsn.h"
 
+#include <fmt/format.h>
+
 #include <bit>
 #include <charconv>
-
-#include <fmt/format.h>
 
 namespace pitr {
 
@@ -42,9 +42,15 @@ Result<TimelineId> TimelineId::parse_decimal(std::string_view text) {
   return TimelineId(value);
 }
 
-std::string to_string(TimelineId timeline) { return fmt::format("{}", timeline.value()); }
-std::string to_hex8(TimelineId timeline) { return fmt::format("{:08X}", timeline.value()); }
-std::string history_file_name(TimelineId timeline) { return to_hex8(timeline) + ".history"; }
+std::string to_string(TimelineId timeline) {
+  return fmt::format("{}", timeline.value());
+}
+std::string to_hex8(TimelineId timeline) {
+  return fmt::format("{:08X}", timeline.value());
+}
+std::string history_file_name(TimelineId timeline) {
+  return to_hex8(timeline) + ".history";
+}
 
 Result<SegmentSize> SegmentSize::from_bytes(std::uint64_t bytes) {
   if (!std::has_single_bit(bytes) || bytes < (1ull << 20) || bytes > (1ull << 30)) {
@@ -70,8 +76,8 @@ Result<SegmentId> parse_segment_file_name(std::string_view name, SegmentSize siz
                       parse_whole(name.substr(8, 8), log, 16) &&
                       parse_whole(name.substr(16, 8), in_log, 16);
   if (!parsed || timeline == 0 || in_log >= size.segments_per_log()) {
-    return Error::invalid(fmt::format("\"{}\" is not the name of a WAL segment of {} MiB", name,
-                                      size.bytes() >> 20));
+    return Error::invalid(
+        fmt::format("\"{}\" is not the name of a WAL segment of {} MiB", name, size.bytes() >> 20));
   }
   return SegmentId{TimelineId(timeline), log * size.segments_per_log() + in_log};
 }

@@ -47,6 +47,7 @@ class TarReader {
   enum class State { kHeader, kData, kPadding, kEnd };
   Result<ByteView> feed_header(ByteView bytes);
   Result<void> start_entry();
+  Result<void> end_data();
 
   TarSink& sink_;
   State state_ = State::kHeader;

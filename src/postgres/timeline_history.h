@@ -32,7 +32,9 @@ class TimelineHistory {
   const std::vector<Ancestor>& ancestors() const { return ancestors_; }  // oldest first
 
   bool contains(TimelineId timeline) const;  // itself or an ancestor
-  // Where an ancestor was left; absent for the timeline itself and for strangers.
+  // Up to where an ancestor's WAL belongs to this history; absent for the timeline itself and for
+  // strangers. That is where it was left, or an earlier switch of a later timeline: recovery along
+  // timeline 2 that stopped before 2 began gives "1 at 0/5000000, 2 at 0/4000000".
   std::optional<Lsn> switch_point(TimelineId timeline) const;
   // Where a timeline of this history began; 0 for the oldest; absent for strangers.
   std::optional<Lsn> begin_of(TimelineId timeline) const;
