@@ -20,12 +20,14 @@ namespace pitr {
 
 class Repository {
  public:
-  // Creates repository.json (put-if-absent; kConflict where a repository is there already) and,
-  // with a key, the first wrapped data key. Without key everything is stored unencrypted.
+  // Creates repository.json (put-if-absent) and, with a key, the first wrapped data key. Without
+  // key everything is stored unencrypted. kConflict where a repository, or anything else, is there
+  // already. Killed in between, it can be run again.
   static Result<std::unique_ptr<Repository>> init(Storage& storage,
                                                   const std::optional<KeyEncryptionKey>& key);
   // kNotFound: no repository there. kDenied: encrypted, and the key is missing or another one;
-  // the message names the key id wanted. kInvalid: newer format version.
+  // the message names the key id wanted. kInvalid: newer format version, or a key is given and the
+  // repository is not encrypted (somebody may have exchanged repository.json).
   static Result<std::unique_ptr<Repository>> open(Storage& storage,
                                                   const std::optional<KeyEncryptionKey>& key);
 
@@ -34,7 +36,8 @@ class Repository {
   bool encrypted() const { return encrypted_; }
   const Keyring& keyring() const { return keyring_; }
 
-  // All incarnations of a cluster, or of all clusters where the name is empty.
+  // All incarnations of a cluster, or of all clusters where the name is empty, ascending. Lists
+  // folders; folders of other names are left out.
   Result<std::vector<IncarnationId>> incarnations(std::string_view cluster = {});
 
  private:
@@ -57,12 +60,15 @@ class IncarnationStore {
   const layout::Incarnation& names() const { return names_; }
   SegmentSize segment_size() const { return names_.segment_size(); }
 
+  // What new containers are bound to, and what readers expect.
   ContainerIdentity identity(ContainerKind kind, const ObjectKey& key) const;
   // The key to seal new containers with; null where the repository isn't encrypted.
   const DataKey* sealing_key() const;
 
+  // Small objects as one container each; durable on return. Errors name the object.
   Result<void> put_sealed(ContainerKind kind, const ObjectKey& key, ByteView plain) const;
   Result<void> put_sealed_if_absent(ContainerKind kind, const ObjectKey& key, ByteView plain) const;
+  // kNotFound: not there. kCorrupt: damaged, or written under another name. limit_bytes: plain.
   Result<Bytes> get_sealed(ContainerKind kind, const ObjectKey& key,
                            std::uint64_t limit_bytes = 1ull << 30) const;
 

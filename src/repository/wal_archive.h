@@ -1,13 +1,18 @@
 // The WAL of one incarnation: complete segments, the streamed tails of the segment that is not
 // complete yet, and the .history, .partial and .backup files that PostgreSQL hands over.
+// Objects and names: docs/repository-format.md, "WAL".
 //
-// Idempotent by content: storing the same name with the same plain bytes again is success (the
-// XXH3-128 in the sealed footer is compared, always, never the name alone: a clone of a cluster
+// Idempotent by content: storing the same name with the same plain bytes again is success (size and
+// XXH3-128 in the sealed footer are compared, always, never the name alone: a clone of a cluster
 // produces the same names). Other bytes under the same name are refused with kConflict and kept
-// aside as <segment>.conflict-<digest>.
+// aside as <name>.conflict-<digest>. Of two writers that race for one name, one stores its bytes
+// and the other compares with them. Where something stands under the name that cannot be read,
+// nothing is replaced: kCorrupt (or kDenied), and an operator decides.
 //
-// Durability: success means that the bytes survive power loss of the store. Thread-safe, apart from
-// TailWriter, which belongs to one thread.
+// Durability: success, kAlreadyThere included, means that the bytes survive power loss of the
+// store. What the reading functions return may be younger than that: see adopt_available().
+//
+// Thread-safe, apart from TailWriter, which belongs to one thread. The Storage must outlive both.
 #pragma once
 
 #include <memory>
@@ -21,7 +26,7 @@ namespace pitr {
 
 enum class PutOutcome { kStored, kAlreadyThere };
 
-// The bytes [0, size) of a segment that are durable so far.
+// The bytes [0, size) of a segment that are stored so far.
 struct PartialSegment {
   SegmentId segment;
   Bytes bytes;
@@ -41,22 +46,28 @@ class WalArchive {
   const IncarnationStore& store() const { return store_; }
   SegmentSize segment_size() const { return store_.segment_size(); }
 
-  // bytes.size() must be the segment size.
+  // bytes.size() must be the segment size. Needs about as much memory again as the segment takes
+  // when it's stored: the object is written by one request, so that nothing can be overwritten.
   Result<PutOutcome> put_segment(SegmentId segment, ByteView bytes);
   // kNotFound where no complete segment of that name is stored (tails don't count).
   Result<Bytes> read_segment(SegmentId segment) const;
   Result<bool> has_segment(SegmentId segment) const;
 
-  // What is durable of a segment: the complete one, or else its tails chained by name from offset
-  // 0 on (tail-0, then tail-<its length>, ...; a torn end is cut off). Empty bytes: nothing.
+  // What is there of a segment: the complete one, or else its tails put together; a torn end is cut
+  // off. Empty bytes: nothing. kCorrupt: stored bytes are damaged or missing before others that are
+  // there. kConflict: tails of different servers.
   Result<PartialSegment> read_available(SegmentId segment) const;
+  // The same, made durable first: whoever continues after these bytes, or acknowledges them, must
+  // have got them from here. (A writer that was killed leaves bytes that can be read and that power
+  // loss still takes away.)
+  Result<PartialSegment> adopt_available(SegmentId segment);
 
-  // Starts a tail at offset: the next bytes go there. Where the store can append, one object
-  // grows; otherwise each append() is an object. Where a tail of that name exists already (a torn
-  // one, or one of the same bytes), its valid bytes must be re-appended by the caller, so the name
-  // is replaced: remove_tails() first.
+  // Starts a tail at offset: the next bytes go there. To continue a segment after a restart, offset
+  // is the size of what adopt_available() returned, and the caller compares what it receives again
+  // with these bytes. Where the store can append, one object grows; otherwise each append() is an
+  // object. No two writers share an object, so writers that overlap do no harm.
   Result<std::unique_ptr<TailWriter>> start_tail(SegmentId segment, std::uint32_t offset);
-  // After the complete segment is stored, or to start again.
+  // After the complete segment is stored, or to receive it again from its start.
   Result<void> remove_tails(SegmentId segment);
 
   // .history, .partial, .backup: compared by content as segments are. The last two are never
@@ -72,6 +83,9 @@ class WalArchive {
   Result<std::optional<SegmentId>> newest_segment(TimelineId timeline) const;
 
  private:
+  Result<PutOutcome> put_compared(ContainerKind kind, const ObjectKey& key, ByteView bytes);
+  Result<Bytes> chain_tails(SegmentId segment) const;
+
   IncarnationStore store_;
   Options options_;
 };
@@ -79,8 +93,8 @@ class WalArchive {
 class TailWriter {
  public:
   virtual ~TailWriter() = default;
-  // Durable on return. After an error the writer is dead: start a new tail at the last offset that
-  // was acknowledged... which needs a fresh name, or read_available() and start again.
+  // Durable on return. After an error the writer is dead, and nothing is known about the bytes of
+  // this call: continue with adopt_available() and a new tail.
   virtual Result<void> append(ByteView bytes) = 0;
   virtual std::uint32_t end_offset() const = 0;  // in the segment, behind the last durable byte
 };
