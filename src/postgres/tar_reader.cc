@@ -104,6 +104,8 @@ Result<TarEntry> parse_header(ByteView block) {
     entry.path = fmt::format("{}/", prefix);
   }
   entry.path += field_text(block, kName);
+  // The empty directories inside pg_wal are sent as "./pg_wal/archive_status".
+  if (entry.path.starts_with("./")) entry.path.erase(0, 2);
   // Directories, and links to directories, are written with a slash at the end.
   if (entry.kind != TarEntry::Kind::kFile && entry.path.ends_with('/')) entry.path.pop_back();
   if (!is_safe_path(entry.path)) {
