@@ -1,6 +1,5 @@
-// Compression of frames: LZ4 (block format) and zstd, with contexts that are made once and used
-// again. A Compressor belongs to one thread; decompress() is thread-safe (a context a thread).
-// Decompression is bounds-safe for any input.
+// LZ4 and zstd behind one interface. A Compressor owns its library contexts: one per thread, reused
+// for every frame. Decompression is safe on any bytes.
 #pragma once
 
 #include <cstdint>
@@ -12,33 +11,29 @@
 
 namespace pitr {
 
-// The numbers stand in frames (docs/repository-format.md).
 enum class Compression : std::uint8_t { kNone = 0, kLz4 = 1, kZstd = 2 };
-
 std::string_view to_string(Compression compression);
 
 class Compressor {
  public:
-  // level 0 is the default: acceleration 2 for LZ4 (higher is faster), level 1 for zstd (1 to 19).
-  static Result<Compressor> create(Compression compression, int level = 0);
+  // level 0 is the default: LZ4 acceleration 2, zstd level 1.
+  Compressor(Compression compression, int level);
   Compressor(Compressor&&) noexcept;
   Compressor& operator=(Compressor&&) noexcept;
   ~Compressor();
 
-  Compression compression() const;
-
-  // What `into` must hold for `plain_size` bytes.
-  std::size_t bound(std::size_t plain_size) const;
-  // The compressed size; 0 where compression does not make it smaller: then store it raw.
+  // Compresses into `into` (any size; what doesn't fit counts as incompressible). Returns the
+  // compressed size, or 0 where the result would not be smaller than the input.
   std::size_t compress(ByteView plain, MutableByteView into);
 
  private:
-  struct State;
-  explicit Compressor(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  struct Contexts;
+  Compression compression_;
+  int level_;
+  std::unique_ptr<Contexts> contexts_;
 };
 
-// kCorrupt unless the bytes decompress to exactly into.size() bytes.
-Result<void> decompress(Compression compression, ByteView bytes, MutableByteView into);
+// Exactly into.size() plain bytes, or kCorrupt.
+Result<void> decompress(Compression compression, ByteView compressed, MutableByteView into);
 
 }  // namespace pitr
