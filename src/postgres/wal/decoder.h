@@ -7,8 +7,12 @@
 // a record that began before (the head stays unresolved), and the first record's prev-link is
 // recorded instead of checked.
 //
-// Memory: one record at most (max_record_bytes); bodies that nobody needs aren't buffered beyond
-// that. Not thread-safe. After an error the decoder is of no further use.
+// What no check covers, as in the server: the padding behind records and in page headers (bytes 20
+// to 23), the page flag "backup blocks removable", and everything between a switch and its
+// segment's end.
+//
+// Memory: one record's bytes, at most kept_record_bytes; of longer ones the rest is checked and let
+// go. Not thread-safe. After an error the decoder answers questions, but takes no more bytes.
 #pragma once
 
 #include <functional>
@@ -18,6 +22,7 @@
 #include "common/bytes.h"
 #include "common/result.h"
 #include "postgres/lsn.h"
+#include "postgres/timeline_history.h"
 #include "postgres/wal/page.h"
 #include "postgres/wal/record.h"
 
@@ -25,18 +30,25 @@ namespace pitr::wal {
 
 // What crosses a position between two segments. Copyable.
 struct Carry {
-  Lsn position;         // the segment border it belongs to
-  Lsn last_record;      // start of the last whole record before it; 0: unknown
-  Lsn partial_start;    // start of the record that crosses; 0: none
-  Bytes partial_bytes;  // its bytes so far (page headers left out)
+  Lsn position;     // the segment border it belongs to
+  Lsn last_record;  // start of the last whole record before it; 0: unknown
+  Lsn last_record_end;
   TimelineId timeline;  // of the last page
+  Lsn partial_start;    // start of the record that crosses; 0: none
+  Bytes partial_bytes;  // its bytes so far (page headers left out), kept_record_bytes at most
+  std::uint32_t partial_length = 0;    // how many they were
+  std::uint32_t partial_body_crc = 0;  // of them, without the record's header
+  // Bytes still to come of a record that began before anything was seen of it; 0: none.
+  std::uint32_t unresolved_length = 0;
 };
 
 struct DecoderOptions {
   std::uint64_t system_identifier = 0;  // 0: taken from the first long header
   SegmentSize segment_size;
   TimelineId timeline;  // pages may carry this one or an ancestor's
-  std::uint64_t max_record_bytes = 1020ull << 20;
+  // Where given, every page must carry exactly the timeline that this history (of `timeline`) says.
+  std::optional<TimelineHistory> history = std::nullopt;
+  std::size_t kept_record_bytes = 16u << 20;
 };
 
 // Called for every whole, checked record, in LSN order.
@@ -44,7 +56,7 @@ using RecordSink = std::function<Result<void>(const Record&)>;
 
 class WalDecoder {
  public:
-  // start: a segment's start.
+  // start: a segment's start. sink may be empty.
   static Result<WalDecoder> start(const DecoderOptions& options, Lsn start,
                                   std::optional<Carry> carry, RecordSink sink);
   WalDecoder(WalDecoder&&) noexcept;
@@ -53,31 +65,42 @@ class WalDecoder {
 
   // kCorrupt, with the LSN and the check that failed; errors of the sink are passed on.
   Result<void> push(ByteView bytes);
+  // The same, for bytes that say where they belong: kInvalid where that isn't position().
+  Result<void> push(Lsn at, ByteView bytes);
 
-  Lsn position() const;                       // behind the last byte pushed
+  Lsn position() const;  // behind the last byte pushed
   // At a segment border only (kInternal elsewhere).
   Result<Carry> carry() const;
 
-  bool head_unresolved() const;   // began without carry inside a record
-  Lsn first_record() const;       // start of the first whole record; 0: none yet
+  bool head_unresolved() const;  // began without carry inside a record
+  Lsn head_end() const;          // where that record ended; 0: it goes on
+  Lsn first_record() const;      // start of the first whole record; 0: none yet
   Lsn first_record_previous() const;
-  Lsn last_record() const;        // start and end of the last whole record; 0: none yet
+  bool first_record_linked() const;  // its prev-link was checked against the record before
+  Lsn last_record() const;           // start and end of the last whole record; 0: none yet
   Lsn last_record_end() const;
+  Lsn partial_record() const;  // start of a record whose end wasn't pushed yet; 0: none
   std::uint16_t page_magic() const;
+  std::uint64_t system_identifier() const;
 
  private:
   struct Impl;
   explicit WalDecoder(std::unique_ptr<Impl> impl);
+  friend Result<struct ValidEnd> decode_valid_prefix(const DecoderOptions&, Lsn,
+                                                     std::optional<Carry>, ByteView,
+                                                     const RecordSink&);
   std::unique_ptr<Impl> impl_;
 };
 
 // Decodes as far as the bytes are valid: for a segment whose tail is zero, torn or left over from
 // recycling. Never fails for bad WAL; errors are those of the sink.
 struct ValidEnd {
-  Lsn last_record;      // 0: none
-  Lsn last_record_end;  // 0: none
+  Lsn last_record;           // 0: none
+  Lsn last_record_end;       // 0: none
+  Lsn partial_record;        // begun behind it and not refuted; 0: none
   bool reached_end = false;  // valid to the last byte
-  std::string stopped_by;    // the check that ended it
+  Lsn stopped_at;            // the page or record that failed a check
+  std::string stopped_by;    // the check
 };
 Result<ValidEnd> decode_valid_prefix(const DecoderOptions& options, Lsn start,
                                      std::optional<Carry> carry, ByteView bytes,

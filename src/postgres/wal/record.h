@@ -1,5 +1,5 @@
 // WAL records: src/include/access/xlogrecord.h, decoded only as far as somebody needs.
-// All parse functions take a whole record whose CRC was checked, and still check every bound.
+// All parse functions take a record whose CRC was checked, and still check every bound.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 namespace pitr::wal {
 
 inline constexpr std::size_t kRecordHeaderSize = 24;
+inline constexpr std::size_t kRecordAlignment = 8;
 
 // Resource manager ids, the same in 13-18 (src/include/access/rmgrlist.h).
 enum : std::uint8_t { kRmXlog = 0, kRmXact = 1, kRmSmgr = 2, kRmDbase = 4 };
@@ -29,14 +30,22 @@ struct RecordHeader {
 };
 RecordHeader parse_record_header(ByteView record);  // at least kRecordHeaderSize bytes
 
-// A whole record, as the decoder delivers it. `bytes` is valid during the call only.
+// Ids that a version's server would accept: its own, and from 15 on 128 to 255 (extensions).
+bool is_valid_rmgr(std::uint8_t rmgr, int major);
+// Of a whole record: its header without the crc field comes last.
+std::uint32_t record_crc(ByteView record);
+
+// A record, as the decoder delivers it. `bytes` is valid during the call only.
 struct Record {
   Lsn start;
-  Lsn end;  // behind its last byte; the next record begins at the next multiple of 8, or later
+  Lsn end;  // as the server counts it: rounded up to 8, so the next record begins here, or behind
+            // the page header that follows (after a switch: with the next segment)
   TimelineId timeline;  // of the page it ends in
   int major = 0;
   RecordHeader header;
-  ByteView bytes;
+  ByteView bytes;  // the whole record, page headers left out; of a huge one only the beginning
+
+  bool is_cut() const { return bytes.size() < header.total_length; }
 };
 
 struct BlockReference {
@@ -46,6 +55,34 @@ struct BlockReference {
   std::uint8_t fork = 0;
   std::uint32_t block = 0;
 };
+
+// Goes through a record's fragment headers, without copying or allocating:
+//   FragmentReader reader(record);
+//   while (auto block = TRY(reader.next_block())) ...
+//   auto main = TRY(reader.main_data());
+// The record's bytes must outlive it.
+class FragmentReader {
+ public:
+  explicit FragmentReader(const Record& record);
+
+  Result<std::optional<BlockReference>> next_block();
+  // After the last block, or at once (blocks are passed over). Shorter than announced only where
+  // the record is cut.
+  Result<ByteView> main_data();
+
+ private:
+  Result<BlockReference> read_block(std::uint8_t id);
+  Error malformed(std::string_view what) const;
+
+  const Record& record_;
+  ByteReader headers_;
+  std::uint64_t data_bytes_ = 0;       // announced so far
+  std::uint64_t main_data_bytes_ = 0;  // of them main data
+  bool past_headers_ = false;
+  int last_block_id_ = -1;
+  std::optional<BlockReference> last_block_;
+};
+
 struct Fragments {
   std::vector<BlockReference> blocks;
   ByteView main_data;
@@ -62,7 +99,9 @@ inline bool is_commit(XactKind kind) {
 struct XactEnd {
   Lsn start;
   Lsn end;
-  std::uint32_t xid = 0;  // top-level; for prepared ones the transaction's own, not the record's
+  // Top-level; for prepared ones the transaction's own, not the record's. 0: not known (a prepared
+  // one with millions of subtransactions, of which the decoder kept only the beginning).
+  std::uint32_t xid = 0;
   Timestamp time;
   XactKind kind = XactKind::kCommit;
 };
@@ -85,12 +124,24 @@ struct Checkpoint {
 };
 Result<std::optional<Checkpoint>> parse_checkpoint(const Record& record);
 
+// The first record of a promoted server's own, where it made no checkpoint instead.
+struct EndOfRecovery {
+  Lsn start;
+  Timestamp time;
+  TimelineId timeline;
+  TimelineId previous_timeline;
+};
+Result<std::optional<EndOfRecovery>> parse_end_of_recovery(const Record& record);
+
 // BACKUP_END: the start LSN of the backup that ends here.
 Result<std::optional<Lsn>> parse_backup_end(const Record& record);
 
 enum class WalLevel : std::uint8_t { kMinimal = 0, kReplica = 1, kLogical = 2 };
 // From a parameter change.
 Result<std::optional<WalLevel>> parse_parameter_change(const Record& record);
+
+// OVERWRITE_CONTRECORD: the start of the record that was begun and will never be finished.
+Result<std::optional<Lsn>> parse_overwrite_contrecord(const Record& record);
 
 bool is_switch(const RecordHeader& header);
 bool is_overwrite_contrecord(const RecordHeader& header);
