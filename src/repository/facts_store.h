@@ -1,6 +1,9 @@
 // Segment facts and watermarks of one incarnation. Facts are written once per complete segment
 // (again, with the same or a better answer, when an unresolved head becomes resolved), and rolled
-// up per 4 GiB log once all of a log's are there. Thread-safe.
+// up per 4 GiB log once all of a log's are there. Objects: docs/repository-format.md, "Facts".
+//
+// Facts can be computed again from the segments, so a lost race costs work, never truth. Success
+// means durable. Thread-safe.
 #pragma once
 
 #include <optional>
@@ -23,17 +26,20 @@ class FactsStore {
  public:
   explicit FactsStore(IncarnationStore store) : store_(std::move(store)) {}
 
+  // Keeps what is stored already where that says more: a resolved head, a checked link.
   Result<void> put(const wal::SegmentFacts& facts);
   Result<std::optional<wal::SegmentFacts>> get(SegmentId segment) const;
   // All facts of the timeline with segment number in [from, to], ascending; absent ones are left
   // out. Reads roll-ups where they exist.
   Result<std::vector<wal::SegmentFacts>> range(TimelineId timeline, std::uint64_t from,
                                                std::uint64_t to) const;
-  // Rolls up one log (4 GiB of WAL) whose facts are all there; singles are removed afterwards.
+  // Rolls up one log (4 GiB of WAL) once facts are there from the first segment known up to the
+  // log's last; the single objects are removed afterwards. False: not all are there yet.
   Result<bool> roll_up(TimelineId timeline, std::uint64_t log);
 
   // Writes the new watermark, then removes the older ones of that timeline.
   Result<void> put_watermark(const Watermark& watermark);
+  // The one with the highest LSN.
   Result<std::optional<Watermark>> watermark(TimelineId timeline) const;
 
  private:
