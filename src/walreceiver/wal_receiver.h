@@ -1,8 +1,8 @@
 // Streams one cluster's WAL into the repository, for as long as it runs.
 //
 // run() connects, makes sure of the slot, finds where to go on, streams, follows timeline switches,
-// and starts again with back-off after any trouble. It returns only when it is stopped or the
-// configuration can't work (wrong cluster).
+// and starts again with back-off after any trouble, whatever it is: an operator may mend it at any
+// time. It returns only when it is stopped; status() tells what's wrong meanwhile.
 //
 // Guarantees: a position is reported to the server as flushed only when every byte before it was
 // received on this connection, passed the checks of its records (page address, prev-link, CRC,
@@ -24,6 +24,7 @@
 #include "postgres/replication.h"
 #include "repository/facts_store.h"
 #include "repository/wal_archive.h"
+#include "walreceiver/start_position.h"
 
 namespace pitr {
 
@@ -62,14 +63,15 @@ class WalReceiver {
  public:
   WalReceiver(WalArchive& archive, FactsStore& facts, Clock& clock, WalReceiverOptions options);
 
-  // kCancelled after a stop; kInvalid and kDenied that no waiting will cure are returned as well
-  // only while nothing was ever streamed, otherwise they are retried as everything else is.
+  // Always ends with kCancelled.
   Result<void> run(std::stop_token stop);
 
   WalReceiverStatus status() const;
 
  private:
   friend class StreamSession;
+  Result<void> run_session(std::stop_token stop);
+  void note_end(const Result<void>& ended);
   template <typename Change>
   void update_status(Change&& change) {
     std::lock_guard lock(status_mutex_);
@@ -80,6 +82,8 @@ class WalReceiver {
   FactsStore& facts_;
   Clock& clock_;
   const WalReceiverOptions options_;
+  // Where the last session found that the server no longer has the WAL. Used by run()'s thread.
+  std::optional<StartPosition> gone_;
   mutable std::mutex status_mutex_;
   WalReceiverStatus status_;
 };

@@ -1,0 +1,57 @@
+// What happens to a complete WAL segment, whichever way it came: stored (or compared with what is
+// stored), and its facts derived. archive_command may deliver segments in any order and again;
+// whatever the order, the facts come out the same: a segment whose first record began in a segment
+// that wasn't there yet is looked at again when that one arrives.
+//
+// Success means that the segment is durable. Facts follow it: where they can't be written the call
+// fails although the segment is stored, and is repeated by the caller. Thread-safe.
+#pragma once
+
+#include <mutex>
+#include <optional>
+
+#include "postgres/wal/segment_facts.h"
+#include "repository/facts_store.h"
+#include "repository/wal_archive.h"
+
+namespace pitr {
+
+class SegmentIngest {
+ public:
+  SegmentIngest(WalArchive& archive, FactsStore& facts) : archive_(archive), facts_(facts) {}
+
+  WalArchive& archive() { return archive_; }
+  FactsStore& facts() { return facts_; }
+
+  // Refuses what isn't this cluster's WAL (kInvalid): other system identifier, segment size or
+  // position. kConflict: other bytes are stored under the name. kCorrupt: its records don't check
+  // out. carry: what crosses the segment's start, where the caller knows it.
+  Result<PutOutcome> put(SegmentId segment, ByteView bytes,
+                         std::optional<wal::Carry> carry = std::nullopt);
+
+  // What crosses the start of a segment, from the stored segment before it, on its own timeline or
+  // an ancestor's. nullopt where that segment isn't stored whole.
+  Result<std::optional<wal::Carry>> carry_into(SegmentId segment);
+
+  // Complete segments that a crash left as tails only are stored as segments. Returns how many.
+  Result<std::uint32_t> seal_complete_tails(TimelineId timeline);
+
+  wal::DecoderOptions decoder_options(TimelineId timeline) const;
+
+ private:
+  Result<void> check_identity(SegmentId segment, ByteView bytes) const;
+  Result<void> derive_facts(SegmentId segment, ByteView bytes, std::optional<wal::Carry> carry);
+  Result<void> resolve_following(SegmentId segment, wal::Carry carry);
+  Result<std::optional<Bytes>> read_preceding(SegmentId segment);
+
+  void remember(SegmentId next, const wal::Carry& carry);
+  std::optional<wal::Carry> recall(SegmentId segment) const;
+
+  WalArchive& archive_;
+  FactsStore& facts_;
+  mutable std::mutex mutex_;
+  // The carry out of the segment that came last: segments mostly come in order.
+  std::optional<std::pair<SegmentId, wal::Carry>> last_carry_;
+};
+
+}  // namespace pitr
