@@ -224,9 +224,12 @@ Result<void> LocalStorage::sync_directory(const std::string& directory) {
   return synced;
 }
 
-void LocalStorage::forget_directories() {
+Result<void> LocalStorage::checked_write(Result<void> result) {
+  if (result || result.error().kind() != ErrorKind::kNotFound) return result;
   const std::lock_guard lock(mutex_);
   durable_directories_.clear();
+  return Error::transient(result.error().message())
+      .with_hint("has something else removed files below this directory?");
 }
 
 void LocalStorage::suspect(const std::string& path) {

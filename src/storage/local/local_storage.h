@@ -54,7 +54,6 @@ class LocalStorage final : public Storage {
  private:
   friend class LocalUpload;
   friend class LocalAppender;
-  friend Result<void> checked_write(LocalStorage& storage, Result<void> result);
 
   explicit LocalStorage(std::shared_ptr<FileSystem> files);
   void remove_old_temporary_files(Timestamp before);
@@ -65,8 +64,9 @@ class LocalStorage final : public Storage {
   Result<void> make_durable_directory(const std::string& directory);
   Result<void> sync_directory_of(const std::string& path);
   Result<void> sync_directory(const std::string& directory);
-  // After something that make_parents() made has turned out to be gone.
-  void forget_directories();
+  // A write's result without kNotFound, which would say that the object is proven absent: it's a
+  // directory or the temporary file that has vanished, and the next attempt makes them anew.
+  Result<void> checked_write(Result<void> result);
   void suspect(const std::string& path);
   bool is_suspect(const std::string& path);
   // Copies an object over itself, so that all of it is synced afresh.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "storage/local/local_storage.h"
 
 namespace pitr {
@@ -10,20 +12,11 @@ namespace pitr {
 // left to wait for.
 static constexpr std::uint64_t kWritebackBytes = 1 << 20;
 
-// "Not found" would say that the object is absent, which no write can find out: a directory or the
-// temporary file has vanished. Another attempt makes them anew.
-Result<void> checked_write(LocalStorage& storage, Result<void> result) {
-  if (result || result.error().kind() != ErrorKind::kNotFound) return result;
-  storage.forget_directories();
-  return Error::transient(result.error().message())
-      .with_hint("has something else removed files below this directory?");
-}
-
 Result<std::unique_ptr<LocalUpload>> LocalUpload::start(LocalStorage& storage,
                                                         const ObjectKey& key) {
   std::string path = storage.next_temporary_path();
   auto file = storage.files_->create_file(path);
-  if (!file) return checked_write(storage, std::move(file).error()).error();
+  if (!file) return storage.checked_write(std::move(file).error()).error();
   return std::unique_ptr<LocalUpload>(
       new LocalUpload(storage, key, std::move(path), std::move(file).value()));
 }
@@ -46,27 +39,30 @@ static Error ended_error(const ObjectKey& key) {
 
 Result<void> LocalUpload::write(ByteView bytes) {
   if (!file_) return ended_error(key_);
-  auto written = file_->append(bytes);
-  if (!written) {
-    file_.reset();
-    return written;
+  while (!bytes.empty()) {
+    const ByteView step = bytes.first(std::min<std::size_t>(bytes.size(), kWritebackBytes));
+    auto written = file_->append(step);
+    if (!written) {
+      file_.reset();
+      return written;
+    }
+    written_bytes_ += step.size();
+    bytes = bytes.subspan(step.size());
+    start_writeback();
   }
-  written_bytes_ += bytes.size();
-  start_writeback();
   return {};
 }
 
 void LocalUpload::start_writeback() {
-  const std::uint64_t new_bytes = written_bytes_ - writeback_started_bytes_;
-  const std::uint64_t size = new_bytes - new_bytes % kWritebackBytes;
-  if (size == 0) return;
+  const std::uint64_t size = written_bytes_ - writeback_started_bytes_;
+  if (size < kWritebackBytes) return;
   file_->start_writeback(writeback_started_bytes_, size);
   writeback_started_bytes_ += size;
 }
 
 Result<void> LocalUpload::publish(bool only_if_absent) {
   if (!file_) return ended_error(key_);
-  auto published = checked_write(storage_, try_publish(only_if_absent));
+  auto published = storage_.checked_write(try_publish(only_if_absent));
   file_.reset();
   return published;
 }
@@ -91,9 +87,9 @@ Result<void> LocalUpload::try_publish(bool only_if_absent) {
 Result<std::unique_ptr<LocalAppender>> LocalAppender::start(LocalStorage& storage,
                                                             const ObjectKey& key) {
   const std::string& path = key.text();
-  TRY(checked_write(storage, storage.make_parents(path)));
+  TRY(storage.checked_write(storage.make_parents(path)));
   auto file = storage.files_->create_file(path);
-  if (!file) return checked_write(storage, std::move(file).error()).error();
+  if (!file) return storage.checked_write(std::move(file).error()).error();
   std::unique_ptr<LocalAppender> appender(new LocalAppender(storage, key, std::move(file).value()));
   TRY(appender->file_->sync());
   TRY(storage.sync_directory_of(path));
