@@ -33,7 +33,7 @@ Result<void> StreamWriter::begin_segment() {
   buffer_.reserve(archive().segment_size().bytes());
   durable_size_ = 0;
   tail_.reset();
-  auto available = TRY(archive().read_available(segment_));
+  auto available = TRY(archive().adopt_available(segment_));
   stored_ = std::move(available.bytes);
   return {};
 }
