@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -145,7 +146,11 @@ class MountedDirectoryTest : public LocalStorageTest {
  protected:
   void SetUp() override {
     std::filesystem::create_directory(root_);
-    if (::geteuid() != 0 || ::mount("none", root_.c_str(), "tmpfs", 0, "size=1m") != 0) {
+    // In a mount namespace of its own: a crashed test leaves no mount behind.
+    const bool can_mount = ::unshare(CLONE_NEWNS) == 0 &&
+                           ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                           ::mount("none", root_.c_str(), "tmpfs", 0, "size=1m") == 0;
+    if (!can_mount) {
       GTEST_SKIP() << "cannot mount";
     }
     is_mounted_ = true;
