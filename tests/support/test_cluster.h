@@ -16,18 +16,11 @@
 
 #include "postgres/server_control.h"
 #include "support/port_lease.h"
+#include "support/server_binaries.h"
 #include "support/subprocess.h"
 #include "support/temporary_directory.h"
 
 namespace pitr::test {
-
-struct ServerBinaries {
-  Path directory;
-  int major = 0;
-  // Debian's client programs (psql, pgbench, pg_amcheck, ...) serve all majors.
-  static Path client(const std::string& name);
-  static Result<ServerBinaries> find(std::optional<int> major = {});
-};
 
 struct ClusterOptions {
   std::optional<int> major;  // default: PITR_TEST_MAJOR, else 15
@@ -49,7 +42,7 @@ class TestCluster {
   static Result<TestCluster> adopt(Path data_directory, const ClusterOptions& options = {});
 
   TestCluster(TestCluster&&) noexcept = default;
-  TestCluster& operator=(TestCluster&&) noexcept = default;
+  TestCluster& operator=(TestCluster&&) = delete;
   ~TestCluster();
 
   // Starts the postmaster and waits until it accepts connections (hot standby: read-only ones).
@@ -64,8 +57,8 @@ class TestCluster {
   // kTransient when it still runs after the timeout.
   Result<ExitStatus> wait_for_exit(Milliseconds timeout = Seconds(60));
   Result<void> restart(StopMode mode = StopMode::kFast);
-  // SIGKILL to the postmaster and to every process of it: the machine crashed, files are as the
-  // operating system had them.
+  // SIGKILL to the postmaster, then to every process it leaves: a crash of the server. Files stay
+  // as the operating system has them.
   void kill_postmaster();
   bool running();
   // Until pg_is_in_recovery() is false.
@@ -83,12 +76,14 @@ class TestCluster {
   Result<void> configure(const std::map<std::string, std::string>& settings);
 
   using Rows = std::vector<std::vector<std::string>>;
-  // Rows of the last statement; NULL is "". Each statement commits by itself.
+  // The rows of all statements together, as psql gives them; NULL is "". Each statement commits by
+  // itself; the first that fails ends it.
   Result<Rows> sql(const std::string& statements, const std::string& database = "postgres");
   // The only column of the only row.
   Result<std::string> sql_value(const std::string& statement,
                                 const std::string& database = "postgres");
-  Result<bool> wait_until(const std::string& boolean_sql, Milliseconds timeout = Seconds(30));
+  // Asks until the answer is true; kTransient when it is not in time.
+  Result<void> wait_until(const std::string& boolean_sql, Milliseconds timeout = Seconds(30));
 
   const Path& data_directory() const { return data_directory_; }
   const Path& binary_directory() const { return binaries_.directory; }
@@ -108,8 +103,12 @@ class TestCluster {
  private:
   TestCluster(ServerBinaries binaries, TemporaryDirectory home, Path data_directory,
               PortLease port);
-  Result<void> write_configuration(const ClusterOptions& options);
-  void end_leftovers();
+  // Everything but the data: home, port, and the settings that launch() gives on the command line.
+  static Result<TestCluster> prepare(const ServerBinaries& binaries,
+                                     const std::optional<Path>& data_directory,
+                                     const ClusterOptions& options);
+  Result<void> settle(const ClusterOptions& options);
+  bool is_ready() const;
 
   ServerBinaries binaries_;
   TemporaryDirectory home_;  // data/ (unless adopted), log, socket
@@ -117,6 +116,7 @@ class TestCluster {
   Path socket_directory_;
   Path log_file_;
   PortLease port_;
+  std::map<std::string, std::string> command_line_;
   std::optional<Subprocess> postmaster_;
 };
 
