@@ -25,7 +25,7 @@ struct StoredWal {
 struct ServerPosition {
   Lsn flushed;               // from IDENTIFY_SYSTEM
   bool is_standby = false;   // a standby may lag behind what the repository got elsewhere
-  std::optional<Lsn> slot_restart;
+  std::optional<Lsn> slot_restart{};
 };
 
 struct StartPosition {
