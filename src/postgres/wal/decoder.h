@@ -77,31 +77,35 @@ class WalDecoder {
   Lsn first_record() const;      // start of the first whole record; 0: none yet
   Lsn first_record_previous() const;
   bool first_record_linked() const;  // its prev-link was checked against the record before
-  Lsn last_record() const;           // start and end of the last whole record; 0: none yet
+  // Start and end of the last whole record, the carry's to begin with; 0: not known yet.
+  Lsn last_record() const;
   Lsn last_record_end() const;
   Lsn partial_record() const;  // start of a record whose end wasn't pushed yet; 0: none
   std::uint16_t page_magic() const;
   std::uint64_t system_identifier() const;
 
+  // After a check failed: the page or record that did, and the check.
+  Lsn stopped_at() const;
+  const std::string& stopped_by() const;
+
  private:
   struct Impl;
   explicit WalDecoder(std::unique_ptr<Impl> impl);
-  friend Result<struct ValidEnd> decode_valid_prefix(const DecoderOptions&, Lsn,
-                                                     std::optional<Carry>, ByteView,
-                                                     const RecordSink&);
   std::unique_ptr<Impl> impl_;
 };
 
-// Decodes as far as the bytes are valid: for a segment whose tail is zero, torn or left over from
-// recycling. Never fails for bad WAL; errors are those of the sink.
 struct ValidEnd {
-  Lsn last_record;           // 0: none
+  Lsn last_record;           // the carry's where no whole record is in the bytes; 0: none
   Lsn last_record_end;       // 0: none
   Lsn partial_record;        // begun behind it and not refuted; 0: none
   bool reached_end = false;  // valid to the last byte
   Lsn stopped_at;            // the page or record that failed a check
   std::string stopped_by;    // the check
 };
+// How far a decoder came.
+ValidEnd valid_end(const WalDecoder& decoder);
+// Decodes as far as the bytes are valid: for a segment whose tail is zero, torn or left over from
+// recycling. Never fails for bad WAL; errors are those of the sink.
 Result<ValidEnd> decode_valid_prefix(const DecoderOptions& options, Lsn start,
                                      std::optional<Carry> carry, ByteView bytes,
                                      const RecordSink& sink);

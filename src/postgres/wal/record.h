@@ -72,6 +72,7 @@ class FragmentReader {
 
  private:
   Result<BlockReference> read_block(std::uint8_t id);
+  Result<void> read_main_data_length(bool is_short);
   Error malformed(std::string_view what) const;
 
   const Record& record_;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace pitr::wal {
@@ -19,6 +20,10 @@ struct XidRange {
 class XidRanges {
  public:
   static constexpr std::size_t kMaxRanges = 32;
+
+  XidRanges() = default;
+  // Ascending and disjoint, kMaxRanges at most.
+  explicit XidRanges(std::vector<XidRange> ranges) : ranges_(std::move(ranges)) {}
 
   void add(std::uint32_t xid);
   // For an xid that could not be read: from now on the set holds every xid.
