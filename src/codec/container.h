@@ -3,9 +3,10 @@
 // table and metadata. docs/repository-format.md has the bytes.
 //
 // Seal: AES-256-GCM with a key derived from a data key and the container's random id; the nonce is
-// the frame's number; the associated data is the identity below, the frame's number and a last-frame
-// flag. Frames that were flipped, cut, swapped or moved to another object don't open. Without a data
-// key a truncated SHA-256 over the same takes the tag's place: it finds damage, not forgery.
+// the frame's number; the associated data is the identity below, the frame's number and a
+// last-frame flag. Frames that were flipped, cut, swapped or moved to another object don't open.
+// Without a data key a truncated SHA-256 over the same takes the tag's place: it finds damage, not
+// forgery.
 //
 // Writers and readers do no I/O of their own. A writer belongs to one thread; ContainerReader's
 // const functions may be called by many.
@@ -52,7 +53,7 @@ struct ContainerIdentity {
 struct ContainerOptions {
   Compression compression = Compression::kLz4;
   int level = 0;
-  const DataKey* key = nullptr;  // null: not encrypted; must outlive the writer
+  const DataKey* key = nullptr;  // null: not encrypted. Used by create() only.
 };
 
 class ContainerWriter {
@@ -65,9 +66,9 @@ class ContainerWriter {
 
   // Each appends the bytes to store to `out`. Order: header, frames, finish.
   void header(Bytes& out);
-  Result<void> add_frame(ByteView plain, Bytes& out);          // 1 to kFrameSize bytes
-  Result<void> add(ByteView plain, Bytes& out);                // any size, cut into frames
-  Result<void> finish(ByteView metadata, Bytes& out);          // nothing may follow
+  Result<void> add_frame(ByteView plain, Bytes& out);  // 1 to kFrameSize bytes
+  Result<void> add(ByteView plain, Bytes& out);        // any size, cut into frames
+  Result<void> finish(ByteView metadata, Bytes& out);  // nothing may follow
 
   std::uint32_t frame_count() const;
   std::uint64_t plain_size_bytes() const;
@@ -98,8 +99,9 @@ class MemorySource final : public ByteSource {
 
 class ContainerReader {
  public:
-  // Reads header and footer. kCorrupt: damaged, cut, or another object; kDenied: its key epoch is
-  // not in the keyring. The source must outlive the reader.
+  // Reads the end of the container, with one read_at() for most. kCorrupt: damaged, cut, or another
+  // object; kDenied: its data key is not in the keyring, or it is not encrypted although there are
+  // keys; kInvalid: a newer format. Messages name the object. The source must outlive the reader.
   static Result<ContainerReader> open(const ByteSource& source, const ContainerIdentity& identity,
                                       const Keyring& keyring);
   ContainerReader(ContainerReader&&) noexcept;
@@ -113,9 +115,12 @@ class ContainerReader {
 
   std::uint64_t plain_offset(std::uint32_t frame) const;  // frame_count() gives the plain size
   std::uint32_t frame_at(std::uint64_t plain_offset) const;
-  std::uint64_t sealed_offset(std::uint32_t frame) const;  // frame_count() gives the footer's offset
+  std::uint64_t sealed_offset(
+      std::uint32_t frame) const;  // frame_count() gives the footer's offset
 
+  // Replaces `into`. Several adjacent frames take one read.
   Result<void> read_frame(std::uint32_t frame, Bytes& into) const;
+  Result<void> read_frames(std::uint32_t first, std::uint32_t count, Bytes& into) const;
   // Opens a frame whose stored bytes [sealed_offset(f), sealed_offset(f + 1)) are at hand. `into`
   // has exactly the frame's plain size.
   Result<void> open_frame(std::uint32_t frame, ByteView sealed, MutableByteView into) const;
@@ -130,6 +135,7 @@ class ContainerReader {
 };
 
 // Reads a container front to back without its footer: a tail that is being written, or was torn.
+// Belongs to one thread; the stored bytes must outlive it.
 class ContainerScanner {
  public:
   static Result<ContainerScanner> open(ByteView stored, const ContainerIdentity& identity,
@@ -138,8 +144,10 @@ class ContainerScanner {
   ContainerScanner& operator=(ContainerScanner&&) noexcept;
   ~ContainerScanner();
 
-  // Appends the next frame's plain bytes; false at the end: a footer, the last byte, or a torn
-  // frame. kCorrupt where a frame is wholly there but doesn't open.
+  // Appends the next frame's plain bytes; false at the end: a footer, the last byte, or bytes that
+  // are no whole authentic frame, as an interrupted append leaves them. kCorrupt where an authentic
+  // frame, or a footer, follows bytes that are none: then something in the middle is damaged. (A
+  // damaged last frame can't be told from a torn one.)
   Result<bool> next(Bytes& into);
   bool was_torn() const;  // after false: something followed that is no whole frame
 
@@ -149,7 +157,8 @@ class ContainerScanner {
   std::unique_ptr<Impl> impl_;
 };
 
-// Scrubbing: checks the digests over the stored bytes, without any key.
+// Scrubbing: checks the digests over the stored bytes, without any key. Errors name the frame, but
+// not the object.
 Result<void> verify_container(const ByteSource& source);
 
 // A whole small object in one go.

@@ -14,6 +14,7 @@ using Digest128 = std::array<std::uint8_t, 16>;  // XXH3-128, canonical (big-end
 using Sha256Digest = std::array<std::uint8_t, 32>;
 
 std::uint64_t xxh3_64(ByteView bytes);
+std::uint64_t xxh3_64(ByteView bytes, std::uint64_t seed);
 Digest128 xxh3_128(ByteView bytes);
 Sha256Digest sha256(ByteView bytes);
 
@@ -38,7 +39,7 @@ class Sha256Stream {
   Sha256Stream& operator=(Sha256Stream&&) noexcept;
   ~Sha256Stream();
   void update(ByteView bytes);
-  Sha256Digest finish();
+  Sha256Digest finish();  // and begins anew
 
  private:
   struct State;

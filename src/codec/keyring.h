@@ -13,10 +13,17 @@
 #include <string>
 
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/result.h"
 
 namespace pitr {
+
+// Overwrites secrets, in a way that the compiler does not leave out.
+void wipe(MutableByteView bytes);
+void wipe(std::string& text);
+// From the system's cryptographically secure generator.
+Result<void> fill_random(MutableByteView into);
 
 class Secret256 {
  public:
@@ -25,6 +32,7 @@ class Secret256 {
   Secret256& operator=(const Secret256&) = default;
   ~Secret256();
   static Result<Secret256> random();
+  static Result<Secret256> from_bytes(ByteView bytes);  // kInvalid unless there are 32
   ByteView bytes() const { return bytes_; }
 
  private:
@@ -42,7 +50,8 @@ class KeyEncryptionKey {
   // 64 hexadecimal digits, or the base64 of 32 bytes; white space around it is ignored.
   static Result<KeyEncryptionKey> parse(std::string_view text);
 
-  // The first 8 bytes of SHA-256("pitr kek id" || key) in hexadecimal: names the key, tells nothing.
+  // The first 8 bytes of SHA-256("pitr kek id" || key) in hexadecimal: names the key, tells
+  // nothing.
   const std::string& id() const { return id_; }
   std::string to_text() const;  // what parse() takes; for writing a new key file
 
@@ -58,10 +67,13 @@ class KeyEncryptionKey {
 };
 
 // Where a KEK comes from. kDenied with a hint where the file, variable or command isn't there or
-// fails; kInvalid where what it gives isn't a key. A key file that others may read is refused.
+// fails; kInvalid where what it gives isn't a key. A key file that everybody may read is refused.
 Result<KeyEncryptionKey> read_key_file(const Path& path);
 Result<KeyEncryptionKey> read_key_environment(const std::string& variable);
-Result<KeyEncryptionKey> run_key_command(const std::string& command);
+// A shell command, ended where it takes longer than the time-out.
+Result<KeyEncryptionKey> run_key_command(const std::string& command, Seconds timeout = Seconds(30));
+// A new file with mode 0600, durable on return. kConflict where the file exists already.
+Result<void> create_key_file(const Path& path, const KeyEncryptionKey& key);
 
 class Keyring {
  public:
