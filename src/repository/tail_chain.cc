@@ -15,11 +15,20 @@ struct ScannedTail {
   std::optional<Error> broken;  // what ended them, where that was no torn end
 };
 
+// Whether power loss in a tail's first append left this: nothing of a frame reached the disk. What
+// has a frame but no readable header is damage.
+static bool has_no_frame(ByteView stored) {
+  static constexpr std::size_t kFirstBytes = 64;  // more than a header, less than header and frame
+  const auto rest = stored.subspan(std::min(stored.size(), kFirstBytes));
+  return std::ranges::all_of(rest, [](std::uint8_t byte) { return byte == 0; });
+}
+
 static ScannedTail scan(const IncarnationStore& store, const ObjectKey& key, ByteView stored) {
   ScannedTail tail;
   auto scanner = ContainerScanner::open(stored, store.identity(ContainerKind::kTail, key),
                                         store.repository().keyring());
   if (!scanner.has_value()) {
+    if (has_no_frame(stored)) return tail;
     tail.broken = std::move(scanner).error().with_context(key.text());
     return tail;
   }
