@@ -4,9 +4,9 @@
 #include <libpq-fe.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "postgres/libpq_session.h"
+#include "postgres/parse_number.h"
 
 namespace pitr {
 
@@ -93,11 +93,9 @@ std::string_view cell(const ResultHandle& result, int row, int column) {
 
 template <typename Number>
 Result<Number> number(std::string_view text) {
-  Number value{};
-  const auto* end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || stopped != end) return protocol_error("a number of a wrong form");
-  return value;
+  const auto value = parse_number<Number>(text);
+  if (!value) return protocol_error("a number of a wrong form");
+  return *value;
 }
 
 // One backup under way: the steps of the protocol in their order.

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "postgres/libpq_session.h"
+#include "postgres/parse_number.h"
 
 namespace pitr {
 
@@ -42,11 +42,9 @@ static Error malformed(std::string_view column, std::string_view text, std::stri
 
 Result<std::uint64_t> QueryResult::Row::u64(std::string_view column) const {
   const auto found = TRY(text(column));
-  std::uint64_t number = 0;
-  const auto* end = found.data() + found.size();
-  const auto [stopped, error] = std::from_chars(found.data(), end, number);
-  if (error != std::errc() || stopped != end) return malformed(column, found, "a number");
-  return number;
+  const auto number = parse_number<std::uint64_t>(found);
+  if (!number) return malformed(column, found, "a number");
+  return *number;
 }
 
 Result<bool> QueryResult::Row::boolean(std::string_view column) const {

@@ -1,11 +1,11 @@
 // An SQL connection to a PostgreSQL server (libpq, non-blocking underneath).
 //
 // Owned by one thread at a time; not thread-safe. Every wait ends at once when the stop token
-// fires, with ErrorKind::kCancelled; the connection is then of no further use and must be closed.
-// Errors: unreachable, starting up, shutting down or too many connections are kTransient; a failed
-// authentication or an unknown role (SQLSTATE 28xxx) and missing privileges (42501) are kDenied; a
-// database that does not exist (3D000) is kInvalid. SQL errors name their SQLSTATE, which
-// last_sqlstate() repeats. No message ever contains a password.
+// fires (but for the resolver's look-up of a host name), with kCancelled; the connection is then of
+// no further use and must be closed. Errors: unreachable, starting up, shutting down or too many
+// connections are kTransient; a failed authentication or an unknown role (SQLSTATE 28xxx) and
+// missing privileges (42501) are kDenied; a database that does not exist (3D000) is kInvalid. SQL
+// errors name their SQLSTATE, which last_sqlstate() repeats. No message ever contains a password.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +36,7 @@ enum class ReplicationMode {
 struct ConnectionOptions {
   ReplicationMode replication = ReplicationMode::kNone;
   std::string application_name = "pitr";
-  Seconds connect_timeout{10};
+  Seconds connect_timeout{10};  // for all hosts of the string together
 };
 
 using SqlParameters = std::vector<std::optional<std::string>>;

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "postgres/line_reader.h"
+#include "postgres/parse_number.h"
 
 namespace pitr {
 namespace {
@@ -29,11 +29,9 @@ constexpr std::array<std::string_view, 2> kSkippedPrefixes = {"pg_internal.init"
 // Takes a number as PostgreSQL writes it, without leading zeros, off the text.
 std::optional<std::uint32_t> take_number(std::string_view& text) {
   const auto digits = text.substr(0, text.find_first_not_of(kDigits));
-  std::uint32_t value = 0;
   if (digits.empty() || (digits[0] == '0' && digits.size() > 1)) return std::nullopt;
-  if (std::from_chars(digits.data(), digits.data() + digits.size(), value).ec != std::errc()) {
-    return std::nullopt;
-  }
+  const auto value = parse_number<std::uint32_t>(digits);
+  if (!value) return std::nullopt;
   text.remove_prefix(digits.size());
   return value;
 }
@@ -212,13 +210,6 @@ static std::string_view without_trailing_blanks(std::string_view text) {
   return last == std::string_view::npos ? std::string_view() : text.substr(0, last + 1);
 }
 
-template <typename Number>
-static bool parse_number(std::string_view text, Number& value) {
-  const auto* end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, value);
-  return error == std::errc() && stopped == end;
-}
-
 // Lines as in src/include/utils/pidfile.h. The postmaster writes the first five at once and the
 // others later.
 Result<PostmasterPid> read_postmaster_pid(const Path& data_directory) {
@@ -237,12 +228,17 @@ Result<PostmasterPid> read_postmaster_pid(const Path& data_directory) {
   if (whole_lines < kLinesAtOnce) {
     return Error::transient(fmt::format("{} is not completely written", path.native()));
   }
-  PostmasterPid found;
-  found.data_directory = lines[1];
-  if (!parse_number(lines[0], found.pid) || !parse_number(lines[2], found.start_time_unix) ||
-      !parse_number(lines[3], found.port)) {
+  const auto pid = parse_number<std::int32_t>(lines[0]);
+  const auto start_time = parse_number<std::int64_t>(lines[2]);
+  const auto port = parse_number<std::uint16_t>(lines[3]);
+  if (!pid || !start_time || !port) {
     return Error::corrupt(fmt::format("{} has an unknown form", path.native()));
   }
+  PostmasterPid found;
+  found.pid = *pid;
+  found.data_directory = lines[1];
+  found.start_time_unix = *start_time;
+  found.port = *port;
   found.socket_directory = lines[4];
   found.listen_address = lines[5];
   found.status = without_trailing_blanks(lines[7]);

@@ -4,9 +4,9 @@
 #include <libpq-fe.h>
 
 #include <array>
-#include <charconv>
 
 #include "postgres/libpq_session.h"
+#include "postgres/parse_number.h"
 
 namespace pitr {
 
@@ -33,16 +33,6 @@ static Result<ResultHandle> one_row(Result<ResultHandle> answer, std::string_vie
   return result;
 }
 
-template <typename Number>
-static Result<Number> number(std::string_view text, std::string_view what) {
-  Number value{};
-  const auto [stopped, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stopped != text.data() + text.size()) {
-    return Error::corrupt(fmt::format("{}: \"{}\" is not a number", what, text));
-  }
-  return value;
-}
-
 // ReplicationSlotValidateName (src/backend/replication/slot.c).
 static Result<void> check_slot_name(const std::string& name) {
   const bool valid =
@@ -51,47 +41,6 @@ static Result<void> check_slot_name(const std::string& name) {
   if (valid) return {};
   return Error::invalid(fmt::format("\"{}\" is not the name of a replication slot", name))
       .with_hint("use lower-case letters, digits and underscores, 63 at most");
-}
-
-static Result<SlotWalStatus> parse_wal_status(const std::optional<std::string>& text) {
-  if (!text) return SlotWalStatus::kNothingReserved;
-  if (*text == "reserved") return SlotWalStatus::kReserved;
-  if (*text == "extended") return SlotWalStatus::kExtended;
-  if (*text == "unreserved") return SlotWalStatus::kUnreserved;
-  if (*text == "lost") return SlotWalStatus::kLost;
-  return Error::internal(fmt::format("unknown wal_status \"{}\" of a replication slot", *text));
-}
-
-static Result<SlotState> slot_of_row(const QueryResult& rows) {
-  const auto row = rows[0];
-  SlotState slot;
-  slot.name = TRY(row.text("slot_name"));
-  const auto type = TRY(row.text("slot_type"));
-  slot.physical = type == "physical";
-  slot.temporary = TRY(row.boolean("temporary"));
-  slot.active = TRY(row.boolean("active"));
-  if (const auto pid = TRY(row.value("active_pid"))) {
-    slot.active_pid = TRY(number<std::int32_t>(*pid, "active_pid"));
-  }
-  if (const auto restart = TRY(row.value("restart_lsn")))
-    slot.restart_lsn = TRY(Lsn::parse(*restart));
-  const auto status = TRY(row.value("wal_status"));
-  slot.wal_status = TRY(parse_wal_status(status));
-  if (const auto safe = TRY(row.value("safe_wal_size"))) {
-    slot.safe_wal_size_bytes = TRY(number<std::int64_t>(*safe, "safe_wal_size"));
-  }
-  if (rows.has_column("invalidation_reason")) {  // 17
-    slot.invalidation_reason = TRY(row.value("invalidation_reason"));
-  }
-  return slot;
-}
-
-Result<SlotState> read_slot(Connection& connection, const std::string& name, std::stop_token stop) {
-  TRY(check_slot_name(name));
-  const auto rows = TRY(connection.query(
-      "SELECT * FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", {name}, stop));
-  if (rows.empty()) return Error::not_found(fmt::format("no replication slot {}", name));
-  return slot_of_row(rows);
 }
 
 ReplicationConnection::ReplicationConnection(std::unique_ptr<Session> session)
@@ -122,7 +71,9 @@ Result<SystemIdentity> ReplicationConnection::identify_system(std::stop_token st
   const auto position = cell(row, 0, 2);
   if (!identifier || !timeline || !position) return unexpected(kCommand);
   SystemIdentity identity;
-  identity.system_identifier = TRY(number<std::uint64_t>(*identifier, kCommand));
+  const auto system_identifier = parse_number<std::uint64_t>(*identifier);
+  if (!system_identifier) return unexpected(kCommand);
+  identity.system_identifier = *system_identifier;
   identity.timeline = TRY(TimelineId::parse_decimal(*timeline));
   identity.position = TRY(Lsn::parse(*position));
   return identity;
@@ -134,8 +85,9 @@ Result<SegmentSize> ReplicationConnection::wal_segment_size(std::stop_token stop
   const auto text = cell(row, 0, 0).value_or("");
   const auto unit = text.size() > 2 ? text.substr(text.size() - 2) : std::string_view();
   if (unit != "MB" && unit != "GB") return unexpected(kCommand);
-  const auto count = TRY(number<std::uint32_t>(text.substr(0, text.size() - 2), kCommand));
-  return SegmentSize::from_bytes(std::uint64_t{count} << (unit == "MB" ? 20 : 30));
+  const auto count = parse_number<std::uint32_t>(text.substr(0, text.size() - 2));
+  if (!count) return unexpected(kCommand);
+  return SegmentSize::from_bytes(std::uint64_t{*count} << (unit == "MB" ? 20 : 30));
 }
 
 Result<void> ReplicationConnection::create_physical_slot(const std::string& name, bool reserve_wal,

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include "postgres/parse_number.h"
 
 namespace pitr {
 
@@ -14,16 +14,13 @@ static Error malformed(std::string_view what) {
 static Result<TablespaceMapEntry> parse_line(std::string_view line) {
   const auto space = line.find(' ');
   if (space == std::string_view::npos) return malformed("a line without a path");
-  TablespaceMapEntry entry;
   const auto digits = line.substr(0, space);
-  const auto* end = digits.data() + digits.size();
-  const auto [stopped, error] = std::from_chars(digits.data(), end, entry.oid);
-  if (error != std::errc() || stopped != end || entry.oid == 0) {
+  const auto oid = parse_number<std::uint32_t>(digits);
+  if (!oid || *oid == 0) {
     return malformed(fmt::format("\"{}\" is not the OID of a tablespace", digits));
   }
-  entry.path = line.substr(space + 1);
-  if (entry.path.empty()) return malformed("an empty path");
-  return entry;
+  if (space + 1 == line.size()) return malformed("an empty path");
+  return TablespaceMapEntry{.oid = *oid, .path = std::string(line.substr(space + 1))};
 }
 
 Result<std::vector<TablespaceMapEntry>> parse_tablespace_map(std::string_view text) {

@@ -1,0 +1,44 @@
+// Writes a backup into a data directory that recovery can start from.
+//
+// Order, each step durable before the next: marker, files (several threads, in pack order, every
+// frame decoded once), backup_label and tablespace_map, recovery settings, recovery.signal, one
+// syncfs per file system, and pg_control last: killed at any moment before, nothing can start
+// there, the marker says what it is, and running it again with replacing allowed starts afresh.
+// Success means durable. Borrows the store; one restore per object and thread.
+#pragma once
+
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "common/observer.h"
+#include "repository/backup_reader.h"
+#include "restore/file_owner.h"
+#include "restore/plan.h"
+#include "restore/recovery_settings.h"
+#include "restore/target_directory.h"
+
+namespace pitr {
+
+struct RestoreOptions {
+  Path data_directory;
+  std::vector<TablespacePlace> tablespaces;  // of place_tablespaces()
+  bool replace = false;                      // clear what is there
+  unsigned workers = 2;
+  std::optional<FileOwner> owner;
+  RecoveryAction action = RecoveryAction::kPromote;
+  bool keep_archive_mode = false;
+  Path wal_get_program;
+};
+
+struct RestoreSummary {
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  std::vector<std::string> missing_configuration;  // "postgresql.conf", kept elsewhere (Debian)
+};
+
+Result<RestoreSummary> restore_files(const IncarnationStore& store, const BackupManifest& backup,
+                                     const RecoveryPlan& recovery, const RestoreOptions& options,
+                                     Observer& observer, std::stop_token stop = {});
+
+}  // namespace pitr
