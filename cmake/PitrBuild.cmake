@@ -3,6 +3,7 @@
 add_library(pitr_options INTERFACE)
 # GCC 12 takes the empty state of std::optional and std::expected for uninitialised memory.
 target_compile_options(pitr_options INTERFACE -Wall -Wextra -Wshadow -Werror
+  -Wno-missing-field-initializers  # members have default values
   $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 target_include_directories(pitr_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 

@@ -1,9 +1,9 @@
 #include "repository/wal_coverage.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
-
-#include <fmt/format.h>
 
 namespace pitr {
 
@@ -12,7 +12,9 @@ namespace {
 // Facts are loaded for this many segments at a time.
 constexpr std::uint64_t kFactsAhead = 256;
 
-constexpr Lsn aligned(Lsn lsn) { return Lsn((lsn.value() + 7) & ~7ull); }
+constexpr Lsn aligned(Lsn lsn) {
+  return Lsn((lsn.value() + 7) & ~7ull);
+}
 
 class CoverageWalk {
  public:
@@ -103,10 +105,9 @@ Result<std::optional<wal::SegmentFacts>> CoverageWalk::load_facts(SegmentId segm
 Result<bool> CoverageWalk::add_segment(std::uint64_t number) {
   const auto segment = TRY(find_stored(number));
   if (!segment) {
-    coverage_.ended_by = fmt::format("segment {} is not in the repository",
-                                     name({history_.timeline_at(
-                                               archive_.segment_size().start_of(number)),
-                                           number}));
+    coverage_.ended_by =
+        fmt::format("segment {} is not in the repository",
+                    name({history_.timeline_at(archive_.segment_size().start_of(number)), number}));
     return false;
   }
   if (TRY(archive_.has_segment(*segment))) return add_complete(*segment);

@@ -34,8 +34,8 @@ struct WalCoverage {
   bool has_gap = false;
 };
 
-// From `from` (a record's start) as far as it goes, or until `until` at least. The segment's file of
-// the newest timeline in the history is preferred, as the server does (XLogFileReadAnyTLI).
+// From `from` (a record's start) as far as it goes, or until `until` at least. The segment's file
+// of the newest timeline in the history is preferred, as the server does (XLogFileReadAnyTLI).
 // Errors: damaged objects (kCorrupt) and storage trouble; missing WAL is not an error here.
 Result<WalCoverage> wal_coverage(const WalArchive& archive, const FactsStore& facts,
                                  const TimelineHistory& history, Lsn from,

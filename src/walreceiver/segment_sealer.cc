@@ -4,7 +4,9 @@ namespace pitr {
 
 SegmentSealer::SegmentSealer(SegmentIngest& ingest) : ingest_(ingest), thread_([this] { run(); }) {}
 
-SegmentSealer::~SegmentSealer() { queue_.close(); }
+SegmentSealer::~SegmentSealer() {
+  queue_.close();
+}
 
 Result<void> SegmentSealer::submit(SealRequest request) {
   ++segments_submitted_;

@@ -5,9 +5,9 @@
 namespace pitr {
 
 StallWatch::StallWatch(int socket_fd, Milliseconds timeout)
-    : socket_fd_(socket_fd), timeout_(timeout), thread_([this](std::stop_token stop) {
-        watch(stop);
-      }) {}
+    : socket_fd_(socket_fd),
+      timeout_(timeout),
+      thread_([this](std::stop_token stop) { watch(stop); }) {}
 
 bool StallWatch::has_cut() const {
   std::lock_guard lock(mutex_);

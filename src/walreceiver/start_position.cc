@@ -1,8 +1,8 @@
 #include "walreceiver/start_position.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace pitr {
 
@@ -12,10 +12,9 @@ static const StoredWal* find(const std::vector<StoredWal>& stored, TimelineId ti
 }
 
 static Error behind_repository(const ServerPosition& server, const StoredWal& stored) {
-  const auto facts =
-      fmt::format("the server is at {} on timeline {}, but the repository holds WAL up to {}",
-                  to_string(server.flushed), to_string(stored.timeline),
-                  to_string(stored.durable_end));
+  const auto facts = fmt::format(
+      "the server is at {} on timeline {}, but the repository holds WAL up to {}",
+      to_string(server.flushed), to_string(stored.timeline), to_string(stored.durable_end));
   if (server.is_standby) {
     return Error::transient(facts + "; waiting until this standby has received it");
   }

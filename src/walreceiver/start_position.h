@@ -23,8 +23,8 @@ struct StoredWal {
 };
 
 struct ServerPosition {
-  Lsn flushed;               // from IDENTIFY_SYSTEM
-  bool is_standby = false;   // a standby may lag behind what the repository got elsewhere
+  Lsn flushed;              // from IDENTIFY_SYSTEM
+  bool is_standby = false;  // a standby may lag behind what the repository got elsewhere
   std::optional<Lsn> slot_restart{};
 };
 

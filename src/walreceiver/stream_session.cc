@@ -1,8 +1,8 @@
 #include "walreceiver/stream_session.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "common/log.h"
 
@@ -65,8 +65,9 @@ Result<void> StreamSession::check_identity() {
                            connection_.describe(), connection_.server_major(),
                            server_.system_identifier, expected.cluster, expected.major_version,
                            expected.system_identifier))
-        .with_hint("check the connection in the configuration; a new initdb or pg_upgrade is taken "
-                   "up by running pitr init again");
+        .with_hint(
+            "check the connection in the configuration; a new initdb or pg_upgrade is taken "
+            "up by running pitr init again");
   }
   const auto segment_size = TRY(connection_.wal_segment_size(stop_));
   if (segment_size != receiver_.archive_.segment_size()) {
@@ -156,9 +157,10 @@ Result<StartPosition> StreamSession::skip_what_is_gone(const StartPosition& posi
 
   const auto gap = fmt::format("timeline {}: from {} to {}", to_string(position.timeline),
                                to_string(missing_from), to_string(from));
-  log::error("WAL is missing for ever, {}: the server removed it before it was received. Restores "
-             "can't cross it; take a new base backup now",
-             gap);
+  log::error(
+      "WAL is missing for ever, {}: the server removed it before it was received. Restores "
+      "can't cross it; take a new base backup now",
+      gap);
   receiver_.update_status([&](WalReceiverStatus& status) {
     ++status.gaps;
     status.last_gap = gap;

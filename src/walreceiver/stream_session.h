@@ -1,6 +1,6 @@
-// One connection's life: identify the server, make sure of the slot, find where to go on, and stream
-// timeline after timeline until something ends it. WalReceiver starts a new session after any end.
-// One thread.
+// One connection's life: identify the server, make sure of the slot, find where to go on, and
+// stream timeline after timeline until something ends it. WalReceiver starts a new session after
+// any end. One thread.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,8 @@ namespace pitr {
 
 class StreamSession {
  public:
-  static Result<std::unique_ptr<StreamSession>> connect(WalReceiver& receiver, std::stop_token stop);
+  static Result<std::unique_ptr<StreamSession>> connect(WalReceiver& receiver,
+                                                        std::stop_token stop);
 
   // Returns success only when the server shut down cleanly.
   Result<void> run();
@@ -57,7 +58,7 @@ class StreamSession {
   bool server_is_standby_ = false;
   std::optional<Lsn> slot_restart_;  // never moved backwards by feedback
   std::unique_ptr<StreamWriter> writer_;
-  Lsn first_received_;               // on this connection and timeline
+  Lsn first_received_;  // on this connection and timeline
   SteadyTime last_watermark_;
   SteadyTime last_feedback_;
 };

@@ -1,14 +1,14 @@
 #include "walreceiver/stream_writer.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace pitr {
 
 Result<std::unique_ptr<StreamWriter>> StreamWriter::open(SegmentIngest& ingest,
-                                                         SegmentSealer& sealer,
-                                                         TimelineId timeline, Lsn start) {
+                                                         SegmentSealer& sealer, TimelineId timeline,
+                                                         Lsn start) {
   const SegmentSize size = ingest.archive().segment_size();
   if (size.offset_of(start) != 0) {
     return Error::internal(fmt::format("streaming cannot begin at {}", to_string(start)));
@@ -60,8 +60,8 @@ Result<void> StreamWriter::compare_with_stored(ByteView bytes) const {
   const auto from = buffer_.size();
   if (from >= stored_.size()) return {};
   const auto overlap = std::min(bytes.size(), stored_.size() - from);
-  const auto differs = std::ranges::mismatch(bytes.first(overlap),
-                                             ByteView(stored_).subspan(from, overlap));
+  const auto differs =
+      std::ranges::mismatch(bytes.first(overlap), ByteView(stored_).subspan(from, overlap));
   if (differs.in1 == bytes.begin() + static_cast<std::ptrdiff_t>(overlap)) return {};
   const auto at = segment_start() + from + static_cast<std::uint64_t>(differs.in1 - bytes.begin());
   return Error::conflict(

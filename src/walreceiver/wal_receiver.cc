@@ -8,10 +8,14 @@ namespace pitr {
 
 std::string_view to_string(WalReceiverState state) {
   switch (state) {
-    case WalReceiverState::kConnecting: return "connecting";
-    case WalReceiverState::kStreaming: return "streaming";
-    case WalReceiverState::kWaiting: return "waiting";
-    case WalReceiverState::kStopped: return "stopped";
+    case WalReceiverState::kConnecting:
+      return "connecting";
+    case WalReceiverState::kStreaming:
+      return "streaming";
+    case WalReceiverState::kWaiting:
+      return "waiting";
+    case WalReceiverState::kStopped:
+      return "stopped";
   }
   return "unknown";
 }

@@ -53,9 +53,9 @@ struct WalReceiverStatus {
   std::optional<Watermark> watermark;
   std::uint64_t segments_stored = 0;
   std::uint64_t connections = 0;
-  std::uint64_t gaps = 0;       // times that WAL was gone from the server before it was received
-  std::string last_gap;         // from where to where
-  std::string last_error;       // empty while all is well
+  std::uint64_t gaps = 0;  // times that WAL was gone from the server before it was received
+  std::string last_gap;    // from where to where
+  std::string last_error;  // empty while all is well
   std::optional<ErrorKind> last_error_kind;
 };
 

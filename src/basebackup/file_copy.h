@@ -1,0 +1,76 @@
+// Copies one file, or a part of a large one, from a running server's data directory into packs, as
+// the server's own base backup does (src/backend/backup/basebackup.c, sendFile): the size is what
+// the walk saw; what is missing since is filled with zeros, since WAL replay repairs it; pages with
+// a wrong checksum are read once more, and reported if they stay wrong.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <stop_token>
+#include <vector>
+
+#include "basebackup/directory_walk.h"
+#include "basebackup/rate_limit.h"
+#include "common/observer.h"
+#include "repository/backup_writer.h"
+
+namespace pitr {
+
+// What the copying threads find together. Thread-safe.
+class CopyFindings {
+ public:
+  static constexpr std::size_t kMaxListed = 1000;
+
+  void add_failure(ChecksumFailure failure);
+  void add_read(std::uint64_t bytes) { read_bytes_ += bytes; }
+
+  std::uint64_t read_bytes() const { return read_bytes_; }
+  std::uint64_t failure_count() const;
+  std::vector<ChecksumFailure> failures() const;
+
+ private:
+  std::atomic<std::uint64_t> read_bytes_ = 0;
+  mutable std::mutex mutex_;
+  std::uint64_t failure_count_ = 0;
+  std::vector<ChecksumFailure> failures_;
+};
+
+// A part of a file that one thread copies: whole blocks, but for a file's end.
+struct CopyRange {
+  std::size_t file = 0;  // index into WalkedDirectory::files
+  std::uint64_t offset = 0;
+  std::uint64_t size_bytes = 0;
+};
+
+struct CopyContext {
+  Lsn start_lsn;  // pages at or after it are repaired by replay
+  bool verify_checksums = false;
+  CopyFindings& findings;
+  RateLimit& rate_limit;
+  Observer& observer;
+  std::stop_token stop;
+};
+
+// One per thread: owns the read buffer.
+class FileCopier {
+ public:
+  FileCopier(CopyContext context, PackWriter& pack);
+
+  // False: the file vanished and was read as a whole, so it needs no row. A vanished part of a
+  // larger file becomes zeros.
+  Result<bool> copy(const WalkedFile& file, const CopyRange& range);
+
+ private:
+  Result<void> copy_open_file(const WalkedFile& file, const File& source, const CopyRange& range);
+  Result<void> add_zeros(const WalkedFile& file, const CopyRange& range);
+  Result<void> verify(const WalkedFile& file, const File& source, std::uint64_t offset,
+                      std::size_t read_bytes);
+  Result<void> verify_page(const WalkedFile& file, const File& source, std::uint64_t offset,
+                           MutableByteView page);
+
+  CopyContext context_;
+  PackWriter& pack_;
+  Bytes buffer_;
+};
+
+}  // namespace pitr

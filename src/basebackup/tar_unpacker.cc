@@ -1,0 +1,116 @@
+#include "basebackup/tar_unpacker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace pitr {
+
+static constexpr std::size_t kPieceBytes = 1u << 20;
+static constexpr std::size_t kMaxKeptBytes = 1u << 20;
+
+Result<void> TarUnpacker::start_archive(const BackupTablespace& tablespace) {
+  TRY(finish_archive());
+  prefix_ = tablespace.oid == 0 ? "" : fmt::format("pg_tblspc/{}/", tablespace.oid);
+  tar_.emplace(*this);
+  if (tablespace.oid == 0) return {};
+  FileRow row;
+  row.path = prefix_.substr(0, prefix_.size() - 1);
+  row.type = FileType::kDirectory;
+  row.mode = 0700;
+  writer_.add_file(std::move(row));
+  return {};
+}
+
+Result<void> TarUnpacker::finish_archive() {
+  if (!tar_) return {};
+  TRY(tar_->finish());
+  tar_.reset();
+  return {};
+}
+
+Result<void> TarUnpacker::entry(const TarEntry& entry) {
+  if (entry.path.empty() || entry.path == ".") {
+    is_packed_ = false;
+    return {};
+  }
+  file_ = FileRow();
+  file_.path = prefix_ + entry.path;
+  file_.mode = entry.mode & 07777;
+  file_.modified = entry.modified;
+  file_.size_bytes = entry.size_bytes;
+  kept_ = nullptr;
+  if (file_.path == "backup_label") kept_ = &backup_label_;
+  if (file_.path == "tablespace_map") kept_ = &tablespace_map_;
+  is_packed_ = kept_ == nullptr;
+  if (file_.path == "global/pg_control") kept_ = &control_file_;
+  piece_.clear();
+  handed_over_bytes_ = 0;
+
+  switch (entry.kind) {
+    case TarEntry::Kind::kFile:
+      return {};
+    case TarEntry::Kind::kDirectory:
+      file_.type = FileType::kDirectory;
+      return {};
+    case TarEntry::Kind::kSymlink:
+      return Error::corrupt(
+          fmt::format("the server sent a link, {}, although a tablespace map was "
+                      "asked for",
+                      file_.path));
+  }
+  return {};
+}
+
+Result<void> TarUnpacker::data(ByteView bytes) {
+  unpacked_bytes_ += bytes.size();
+  observer_.advance(bytes.size());
+  if (kept_ != nullptr) {
+    if (kept_->size() + bytes.size() > kMaxKeptBytes) {
+      return Error::corrupt(fmt::format("{} is larger than {} bytes", file_.path, kMaxKeptBytes));
+    }
+    kept_->append(as_text(bytes));
+  }
+  while (is_packed_ && !bytes.empty()) {
+    const auto room = kPieceBytes - piece_.size();
+    const auto size = std::min(room, bytes.size());
+    piece_.insert(piece_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    bytes = bytes.subspan(size);
+    if (piece_.size() == kPieceBytes) TRY(hand_over());
+  }
+  return {};
+}
+
+Result<void> TarUnpacker::hand_over() {
+  if (piece_.empty()) return {};
+  const auto block = static_cast<std::uint32_t>(handed_over_bytes_ / kBlockSize);
+  handed_over_bytes_ += piece_.size();
+  Bytes piece;
+  piece.reserve(kPieceBytes);
+  std::swap(piece, piece_);
+  return crew_.add(file_.path, block, std::move(piece));
+}
+
+Result<void> TarUnpacker::entry_end() {
+  if (!is_packed_) return {};
+  TRY(hand_over());
+  writer_.add_file(file_);
+  return {};
+}
+
+Result<void> TarUnpacker::add_file(const std::string& path, ByteView content, Timestamp modified) {
+  FileRow row;
+  row.path = path;
+  row.mode = 0600;
+  row.size_bytes = content.size();
+  row.modified = modified;
+  for (std::size_t at = 0; at < content.size(); at += kPieceBytes) {
+    const auto part = content.subspan(at, std::min(kPieceBytes, content.size() - at));
+    const auto block = static_cast<std::uint32_t>(at / kBlockSize);
+    TRY(crew_.add(path, block, Bytes(part.begin(), part.end())));
+  }
+  writer_.add_file(std::move(row));
+  return {};
+}
+
+}  // namespace pitr
