@@ -15,7 +15,7 @@ static Error openssl_error(std::string_view what) {
 
 struct AesGcm::Context {
   struct Free {
-    void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
+    void operator()(EVP_CIPHER_CTX* evp_context) const { EVP_CIPHER_CTX_free(evp_context); }
   };
   std::unique_ptr<EVP_CIPHER_CTX, Free> evp{EVP_CIPHER_CTX_new()};
   int encrypts = 0;

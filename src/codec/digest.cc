@@ -51,7 +51,7 @@ Digest128 Xxh3Stream::digest() const {
 
 struct Sha256Stream::State {
   struct Free {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+    void operator()(EVP_MD_CTX* evp) const { EVP_MD_CTX_free(evp); }
   };
   std::unique_ptr<EVP_MD_CTX, Free> context{EVP_MD_CTX_new()};
   // Fetched once: EVP_sha256() would be looked up in the provider at every reset.
