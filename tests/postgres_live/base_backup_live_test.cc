@@ -53,9 +53,9 @@ void choose(const Path& root, const std::string& directory, int major,
 class BaseBackupLiveTest : public LiveTest {
  protected:
   void SetUp() override {
-    auto created =
-        TestCluster::create({.settings = {{"autovacuum", "off"}, {"max_wal_senders", "4"}}});
-    server_.emplace(must(std::move(created)));
+    ClusterOptions options;
+    options.settings = {{"autovacuum", "off"}, {"max_wal_senders", "4"}};
+    server_.emplace(must(TestCluster::create(options)));
     must(server_->start());
     target_.emplace(must(TemporaryDirectory::create()));
   }
@@ -105,7 +105,9 @@ TEST_F(BaseBackupLiveTest, TheStreamIsTheDataDirectory) {
   ASSERT_EQ(end.start.tablespaces.size(), 2u);
   EXPECT_EQ(unpacker.archives, (std::vector{end.start.tablespaces[0].oid, 0u}));
   EXPECT_TRUE(end.start.tablespaces[0].size_bytes.value_or(0) > 1'000'000);
-  if (server().major() >= 15) EXPECT_GT(unpacker.reported_bytes, 1'000'000u);
+  if (server().major() >= 15) {
+    EXPECT_GT(unpacker.reported_bytes, 1'000'000u);
+  }
 
   std::set<std::string> expected = {"backup_label", "tablespace_map"};
   choose(server().data_directory(), "", server().major(), expected);
@@ -123,7 +125,9 @@ TEST_F(BaseBackupLiveTest, TheUnpackedBackupVerifies) {
   const auto label = must(parse_backup_label(text));
   EXPECT_EQ(label.start, end.start.start);
   EXPECT_EQ(label.label, "it's a label");
-  if (server().major() >= 14) EXPECT_EQ(build_backup_label(label), text);
+  if (server().major() >= 14) {
+    EXPECT_EQ(build_backup_label(label), text);
+  }
   const auto map_text = must(read_text_file(target() / "tablespace_map"));
   const auto map = must(parse_tablespace_map(map_text));
   ASSERT_EQ(map.size(), 1u);
