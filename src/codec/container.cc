@@ -30,6 +30,8 @@ std::string_view to_string(ContainerKind kind) {
       return "reservation";
     case ContainerKind::kConflict:
       return "conflict";
+    case ContainerKind::kIncarnation:
+      return "incarnation";
   }
   return "unknown";
 }

@@ -40,6 +40,7 @@ enum class ContainerKind : std::uint8_t {
   kWatermark = 10,
   kReservation = 11,
   kConflict = 12,  // WAL that was refused and kept aside
+  kIncarnation = 13,
 };
 
 // Bound into every frame: a container opens only under the name and kind it was written for.

@@ -5,6 +5,7 @@
 //
 //   repository.json                      keyring/<epoch>.<kek-id>
 //   <cluster>/<sysid>-<major>/           one incarnation:
+//     identity                           what is known of it without its server
 //     wal/<TLI>/<log>/<segment>          complete segments; also <segment>.partial, .backup
 //     wal/<TLI>/<TLI>.history
 //     wal/<TLI>/<log>/<segment>.tail-<offset>-<writer>
@@ -65,6 +66,7 @@ class Incarnation {
   Incarnation(const IncarnationId& id, SegmentSize segment_size);
 
   std::string prefix() const { return prefix_; }  // ends in '/'
+  ObjectKey identity() const;
 
   ObjectKey segment(SegmentId segment) const;
   ObjectKey tail(SegmentId segment, std::uint32_t offset, std::uint64_t writer) const;
