@@ -1,0 +1,278 @@
+#include "agent/cluster_service.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "agent/backup_progress.h"
+#include "agent/host.h"
+#include "agent/repository_access.h"
+#include "common/log.h"
+#include "common/retry.h"
+
+namespace pitr {
+
+static constexpr RetryPolicy kFirstContact{Milliseconds(200), Milliseconds(15'000), 0};
+static constexpr Milliseconds kSuperviseInterval{2'000};
+
+ClusterService::Opened::Opened(IncarnationStore store, const ClusterConfig& config, Clock& clock)
+    : archive(store, wal_archive_options(config.wal)),
+      facts(store),
+      ingest(archive, facts),
+      receiver(archive, facts, clock, wal_receiver_options(config)) {}
+
+ClusterService::ClusterService(Repository& repository, ClusterConfig config, Clock& clock)
+    : repository_(repository), config_(std::move(config)), clock_(clock) {}
+
+ClusterService::~ClusterService() {
+  request_stop();
+}
+
+void ClusterService::start_streaming() {
+  streaming_ = std::jthread([this] { stream(stop_.get_token()); });
+}
+
+void ClusterService::request_stop() {
+  stop_.request_stop();
+}
+
+// ---- Which incarnation
+// ---------------------------------------------------------------------------
+
+std::shared_ptr<ClusterService::Opened> ClusterService::opened() const {
+  std::lock_guard lock(mutex_);
+  return opened_;
+}
+
+// Replaces what was opened before only where it is another incarnation.
+std::shared_ptr<ClusterService::Opened> ClusterService::adopt(IncarnationStore store) {
+  std::lock_guard lock(mutex_);
+  if (!opened_ || opened_->archive.store().id() != store.id()) {
+    opened_ = std::make_shared<Opened>(std::move(store), config_, clock_);
+  }
+  trouble_.clear();
+  return opened_;
+}
+
+Result<std::shared_ptr<ClusterService::Opened>> ClusterService::open(const ServerIdentity& server) {
+  auto store = TRY(open_incarnation(repository_, config_.name, server, TakeUp::kFirst, clock_));
+  return adopt(std::move(store));
+}
+
+Result<std::shared_ptr<ClusterService::Opened>> ClusterService::open_by_server(
+    std::stop_token stop) {
+  const auto server = TRY(ask_server_identity(config_.connection, stop));
+  return open(server);
+}
+
+// A server that shuts down archives its last segments without answering connections any more, so
+// the data directory around the file is asked, and the repository where that can't be read.
+Result<std::shared_ptr<ClusterService::Opened>> ClusterService::open_by_file(
+    const ArchivedFile& file) {
+  if (auto known = opened()) return known;
+  if (file.origin) return open(*file.origin);
+  auto store = TRY(newest_incarnation(repository_, config_.name));
+  return adopt(std::move(store));
+}
+
+// ---- Streaming
+// -----------------------------------------------------------------------------------
+
+void ClusterService::note_trouble(const Error& error) {
+  std::lock_guard lock(mutex_);
+  if (trouble_ == error.message()) return;
+  trouble_ = error.message();
+  log::warning("cluster {}: {}{}{}", config_.name, error.message(),
+               error.hint().empty() ? "" : "; ", error.hint());
+}
+
+void ClusterService::stream(std::stop_token stop) {
+  Backoff backoff(kFirstContact);
+  while (!stop.stop_requested()) {
+    auto opened = open_by_server(stop);
+    if (opened) {
+      log::info("cluster {}: {} is {} in the repository", config_.name,
+                describe_conninfo(config_.connection), to_string((*opened)->archive.store().id()));
+      backoff.reset();
+      supervise(**opened, stop);
+      continue;
+    }
+    if (stop.stop_requested()) return;
+    note_trouble(opened.error());
+    if (!sleep_for(backoff.next_delay(), stop)) return;
+  }
+}
+
+// The receiver never gives up. It is ended here when pitr init has taken up another database under
+// the name, so that the agent follows.
+void ClusterService::supervise(Opened& opened, std::stop_token stop) {
+  std::jthread receiving([&](std::stop_token end) { (void)opened.receiver.run(end); });
+  const std::stop_callback forward(stop, [&] { receiving.request_stop(); });
+  while (sleep_for(kSuperviseInterval, stop)) {
+    if (opened.receiver.status().last_error_kind != ErrorKind::kInvalid) continue;
+    const auto replaced = was_replaced(opened);
+    if (!replaced || !*replaced) continue;
+    log::info("cluster {}: another database was taken up; going on with that", config_.name);
+    receiving.request_stop();
+    return;
+  }
+}
+
+Result<bool> ClusterService::was_replaced(const Opened& opened) {
+  const auto newest = TRY(newest_incarnation(repository_, config_.name));
+  return newest.id() != opened.archive.store().id();
+}
+
+// ---- Archiving
+// -----------------------------------------------------------------------------------
+
+Result<PutOutcome> ClusterService::archive_wal(const Path& path) {
+  const auto file = TRY(read_archived_file(path));
+  const auto opened = TRY(open_by_file(file));
+  auto outcome = store_archived_file(opened->ingest, file);
+  if (!outcome) {
+    log::error("cluster {}: archiving {}: {}", config_.name, file.name, outcome.error().message());
+  } else {
+    log::debug("cluster {}: {} {}", config_.name, file.name,
+               *outcome == PutOutcome::kStored ? "archived" : "is archived already");
+  }
+  return outcome;
+}
+
+// ---- Backups
+// -------------------------------------------------------------------------------------
+
+namespace {
+
+// Keeps progress for the status, and passes everything on.
+class TeeObserver final : public Observer {
+ public:
+  TeeObserver(Observer& first, Observer& second) : first_(first), second_(second) {}
+  void phase(std::string_view name, std::uint64_t total_bytes) override {
+    first_.phase(name, total_bytes);
+    second_.phase(name, total_bytes);
+  }
+  void advance(std::uint64_t bytes) override {
+    first_.advance(bytes);
+    second_.advance(bytes);
+  }
+  void warn(std::string_view message) override {
+    first_.warn(message);
+    second_.warn(message);
+  }
+
+ private:
+  Observer& first_;
+  Observer& second_;
+};
+
+bool is_readable(const Path& data_directory) {
+  return ::access((data_directory / "global" / "pg_control").c_str(), R_OK) == 0;
+}
+
+}  // namespace
+
+Result<BaseBackupRequest> ClusterService::backup_request(const BackupOptions& options,
+                                                         Observer& observer) const {
+  using Method = BackupConfig::Method;
+  BaseBackupRequest request;
+  request.conninfo = config_.connection;
+  request.host = host_name();
+  if (!options.label.empty()) request.label = options.label;
+  request.fast_checkpoint = config_.backup.checkpoint == BackupConfig::Checkpoint::kFast;
+  request.verify_checksums = config_.backup.verify_checksums;
+  request.workers = options.workers.value_or(config_.backup.workers);
+  request.max_rate_bytes_per_second = config_.backup.max_rate_bytes_per_second.value_or(0);
+  request.pack = pack_options(config_.backup.compression);
+  request.keep_server_manifest = options.keep_server_manifest;
+
+  const Method method = options.method.value_or(config_.backup.method);
+  if (method == Method::kRemote || (method == Method::kAuto && options.keep_server_manifest)) {
+    return request;
+  }
+  if (options.keep_server_manifest) {
+    return Error::invalid("the server's manifest exists only in remote backups")
+        .with_hint("say --remote as well");
+  }
+  if (!config_.data_directory) {
+    if (method == Method::kAuto) return request;
+    return Error::invalid("a local backup needs to know the data directory of cluster " +
+                          config_.name)
+        .with_hint("set data_directory in the configuration");
+  }
+  if (method == Method::kAuto && !is_readable(*config_.data_directory)) {
+    observer.warn(fmt::format("{} cannot be read here, so the backup comes over the connection",
+                              config_.data_directory->native()));
+    return request;
+  }
+  request.data_directory = config_.data_directory;
+  return request;
+}
+
+Result<std::shared_ptr<BackupProgress>> ClusterService::begin_backup() {
+  std::lock_guard lock(mutex_);
+  if (running_backup_) {
+    return Error::conflict(fmt::format("a backup of cluster {} is running since {}", config_.name,
+                                       to_string(backup_started_)))
+        .with_hint("\"pitr status\" shows how far it is");
+  }
+  running_backup_ = std::make_shared<BackupProgress>();
+  backup_started_ = clock_.now();
+  return running_backup_;
+}
+
+void ClusterService::end_backup(const Result<BackupManifest>& result) {
+  std::lock_guard lock(mutex_);
+  running_backup_.reset();
+  last_backup_run_ = EndedBackup{clock_.now(), {}, {}};
+  if (result) {
+    last_backup_run_->backup = result->id.text();
+    log::info("cluster {}: backup {} is complete: {} files, {} bytes, stored as {} bytes",
+              config_.name, result->id.text(), result->file_count, result->total_bytes,
+              result->stored_bytes);
+  } else {
+    last_backup_run_->error = result.error().message();
+    log::error("cluster {}: the backup failed: {}", config_.name, result.error().message());
+  }
+}
+
+Result<BackupManifest> ClusterService::run_backup(const BackupOptions& options,
+                                                  BackupProgress& progress, Observer& observer,
+                                                  std::stop_token stop) {
+  TeeObserver both(progress, observer);
+  const auto request = TRY(backup_request(options, both));
+  const auto opened = TRY(open_by_server(stop));
+  log::info("cluster {}: {} backup started", config_.name,
+            request.data_directory ? "local" : "remote");
+  return take_base_backup(opened->archive.store(), opened->archive, opened->facts, request, clock_,
+                          both, stop);
+}
+
+Result<BackupManifest> ClusterService::take_backup(const BackupOptions& options, Observer& observer,
+                                                   std::stop_token stop) {
+  std::stop_source either;
+  const std::stop_callback from_caller(stop, [&] { either.request_stop(); });
+  const std::stop_callback from_service(stop_.get_token(), [&] { either.request_stop(); });
+  const auto progress = TRY(begin_backup());
+  auto result = run_backup(options, *progress, observer, either.get_token());
+  end_backup(result);
+  return result;
+}
+
+// ---- Status
+// --------------------------------------------------------------------------------------
+
+ServiceStatus ClusterService::status() const {
+  ServiceStatus status;
+  std::lock_guard lock(mutex_);
+  if (opened_ && streaming_.joinable()) status.receiver = opened_->receiver.status();
+  status.trouble = trouble_;
+  status.last_backup_run = last_backup_run_;
+  if (running_backup_) {
+    const auto progress = running_backup_->snapshot();
+    status.running_backup =
+        RunningBackup{backup_started_, progress.phase, progress.done_bytes, progress.total_bytes};
+  }
+  return status;
+}
+
+}  // namespace pitr

@@ -1,0 +1,20 @@
+// JSON of what the agent and the command line tell: the members are stable, and documented by
+// "pitr status --help" and its likes. LSNs and 64-bit identifiers are strings, times are UTC as
+// to_string(Timestamp) writes them, sizes are numbers of bytes, what isn't known is null.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "agent/status.h"
+
+namespace pitr {
+
+nlohmann::json to_json(const BackupManifest& manifest);
+nlohmann::json to_json(const ClusterStatus& status);
+
+// The reverse, for what an agent sent. kCorrupt where it isn't that.
+Result<nlohmann::json> parse_json(std::string_view text);
+
+}  // namespace pitr
