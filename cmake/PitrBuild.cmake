@@ -73,6 +73,8 @@ function(pitr_tests name)
   target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(${name}_test PRIVATE PITR_SOURCE_DIRECTORY="${CMAKE_SOURCE_DIR}")
   target_link_libraries(${name}_test PRIVATE ${arg_DEPENDS} GTest::gmock GTest::gtest_main)
+  # EXPECT_... after an if without braces is GoogleTest's doing, unnamed options have defaults.
+  target_compile_options(${name}_test PRIVATE -Wno-dangling-else -Wno-missing-field-initializers)
   target_precompile_headers(${name}_test REUSE_FROM pitr_test_header)
   if(NOT arg_NO_DISCOVERY)
     gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES
