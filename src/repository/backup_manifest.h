@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/clock.h"
@@ -31,6 +32,8 @@ struct PackInfo {
 };
 
 struct BackupManifest {
+  explicit BackupManifest(BackupId backup) : id(std::move(backup)) {}
+
   BackupId id;
   IncarnationId incarnation;
   BackupMethod method = BackupMethod::kLocal;
@@ -68,6 +71,7 @@ struct BackupManifest {
 };
 
 Bytes encode_manifest(const BackupManifest& manifest);
+// kCorrupt names the field; kInvalid: a newer format.
 Result<BackupManifest> decode_manifest(ByteView bytes);
 // backup.json: readable without a key, so it holds nothing that the cipher protects.
 std::string to_backup_json(const BackupManifest& manifest);

@@ -22,6 +22,8 @@ struct BackupIntent {
   Lsn start_lsn;
   std::optional<BackupId> parent;
 };
+Bytes encode_intent(const BackupIntent& intent);
+Result<BackupIntent> decode_intent(ByteView bytes);
 
 // Puts file contents into packs; one per worker thread. Compresses and seals on the caller's
 // thread. Pieces of at least one frame (64 KiB) start a frame of their own; small files share one.

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/clock.h"
@@ -38,6 +39,10 @@ struct PackRef {
   std::uint32_t number = 0;
   friend auto operator<=>(const PackRef&, const PackRef&) = default;
 };
+inline constexpr std::uint32_t kHighestPackNumber = 999'999;
+// "<backup id>-<six digits>", the last part of the pack's object name.
+std::string to_string(const PackRef& pack);
+Result<PackRef> parse_pack_name(std::string_view name);
 
 inline constexpr std::uint32_t kToEndOfFile = 0xFFFF'FFFF;
 

@@ -1,7 +1,5 @@
 #include "config/load.h"
 
-#include <unistd.h>
-
 #include <fstream>
 #include <map>
 
@@ -348,7 +346,7 @@ class FindConfigTest : public testing::Test {
 
   static void touch(const Path& file) { std::ofstream(file) << "\n"; }
 
-  const Path directory_ = Path(testing::TempDir()) / ("pitr-find-config-" + std::to_string(::getpid()));
+  const Path directory_ = Path(testing::TempDir()) / "pitr-find-config-test";
   std::map<std::string, std::string> environment_;
   ConfigSearch search_;
 };
