@@ -12,6 +12,10 @@ if(PITR_SANITIZE)
   add_compile_options(-fsanitize=${PITR_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${PITR_SANITIZE})
 endif()
+if(PITR_SANITIZE MATCHES thread)
+  # GCC 12's thread sanitizer cannot live with the address randomisation of newer kernels.
+  set(CMAKE_CROSSCOMPILING_EMULATOR setarch --addr-no-randomize)
+endif()
 
 find_program(PITR_CCACHE ccache)
 if(PITR_CCACHE)
@@ -31,7 +35,9 @@ endif()
 function(pitr_layer name)
   cmake_parse_arguments(arg "" "" "DEPENDS;LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
-  if(NOT sources)
+  if(NOT sources)  # headers only
+    add_library(pitr_${name} INTERFACE)
+    target_link_libraries(pitr_${name} INTERFACE pitr_options ${arg_DEPENDS})
     return()
   endif()
   add_library(pitr_${name} STATIC ${sources})
@@ -51,11 +57,14 @@ endfunction()
 
 # One folder of tests/ is one test program, <name>_test, of all .cc files below it.
 #   pitr_tests(codec DEPENDS pitr_codec)
-# Its tests are registered with CTest under LABELS, unless NO_DISCOVERY says that the caller does
+# Its tests are registered with CTest under LABELS (unit), unless NO_DISCOVERY says that the caller does
 # it. They are listed when the program is built: CTest may then run as a user who cannot write to
 # the build directory.
 function(pitr_tests name)
   cmake_parse_arguments(arg "NO_DISCOVERY" "LABELS" "DEPENDS" ${ARGN})
+  if(NOT arg_LABELS)
+    set(arg_LABELS unit)
+  endif()
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
   if(NOT sources)
     return()
@@ -64,6 +73,8 @@ function(pitr_tests name)
   target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(${name}_test PRIVATE PITR_SOURCE_DIRECTORY="${CMAKE_SOURCE_DIR}")
   target_link_libraries(${name}_test PRIVATE ${arg_DEPENDS} GTest::gmock GTest::gtest_main)
+  # EXPECT_... after an if without braces is GoogleTest's doing, unnamed options have defaults.
+  target_compile_options(${name}_test PRIVATE -Wno-dangling-else -Wno-missing-field-initializers)
   target_precompile_headers(${name}_test REUSE_FROM pitr_test_header)
   if(NOT arg_NO_DISCOVERY)
     gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES

@@ -82,7 +82,8 @@ Result<void> decompress(Compression compression, ByteView compressed, MutableByt
   switch (compression) {
     case Compression::kNone:
       exact = compressed.size() == into.size();
-      if (exact) std::ranges::copy(compressed, into.begin());
+      // On pointers: GCC 12 does not make memmove of std::ranges::copy.
+      if (exact) std::copy_n(compressed.data(), compressed.size(), into.data());
       break;
     case Compression::kLz4:
       if (compressed.size() > LZ4_MAX_INPUT_SIZE || into.size() > LZ4_MAX_INPUT_SIZE) break;

@@ -126,7 +126,8 @@ Result<bool> ContainerScanner::Impl::check_end(const FrameHeader& footer) {
   return damaged("the end");
 }
 
-// The bytes at the position are no frame: torn, unless a later frame or the container's end follows.
+// The bytes at the position are no frame: torn, unless a later frame or the container's end
+// follows.
 Result<bool> ContainerScanner::Impl::decide_damage() {
   const auto followed = TRY(later_frame_follows());
   if (followed || trailer_follows()) return damaged(fmt::format("frame {}", frame_count));

@@ -22,7 +22,7 @@ struct ContainerWriter::Impl {
   FrameSealer sealer;
   Bytes frame = Bytes(kFrameOverhead + room_for_compressed(kFrameSize));  // used again and again
   Bytes table{};
-  Xxh3Stream plain_digest{};
+  std::optional<Xxh3Stream> plain_digest{};
   std::uint32_t frame_count = 0;
   std::uint64_t plain_size = 0;
   std::uint64_t frames_size = 0;  // stored
@@ -63,7 +63,7 @@ struct ContainerWriter::Impl {
     const auto stored = ByteView(frame).first(size);
     append_table_row(stored, static_cast<std::uint32_t>(plain.size()), table);
     out.insert(out.end(), stored.begin(), stored.end());
-    plain_digest.update(plain);
+    if (plain_digest) plain_digest->update(plain);
     plain_size += plain.size();
     frames_size += size;
     ++frame_count;
@@ -77,7 +77,7 @@ struct ContainerWriter::Impl {
     }
     ByteWriter footer;
     footer.u64(plain_size);
-    footer.raw(plain_digest.digest());
+    footer.raw(plain_digest ? plain_digest->digest() : Digest128{});
     footer.raw(metadata);
     Bytes sealed(kFrameOverhead + room_for_compressed(footer.size()));
     const auto size = TRY(make_frame(footer.bytes(), sha256(table), sealed));
@@ -97,12 +97,13 @@ Result<ContainerWriter> ContainerWriter::create(const ContainerIdentity& identit
   header.kind = identity.kind;
   const auto secrets = TRY(make_secrets(header, identity, options.key));
   auto sealer = TRY(FrameSealer::create(secrets));
-  return ContainerWriter(
-      std::unique_ptr<Impl>(new Impl{.object_name = identity.object_name,
-                                     .header = encode_header(header, secrets.context),
-                                     .compressor = Compressor(options.compression, options.level),
-                                     .compression = options.compression,
-                                     .sealer = std::move(sealer)}));
+  std::unique_ptr<Impl> impl(new Impl{.object_name = identity.object_name,
+                                      .header = encode_header(header, secrets.context),
+                                      .compressor = Compressor(options.compression, options.level),
+                                      .compression = options.compression,
+                                      .sealer = std::move(sealer)});
+  if (options.plain_digest) impl->plain_digest.emplace();
+  return ContainerWriter(std::move(impl));
 }
 
 ContainerWriter::ContainerWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -132,7 +132,7 @@ Result<void> FrameSealer::seal(const FrameHeader& header, ByteView payload,
   if (cipher_) {
     tag = TRY(cipher_->seal(nonce_of(header.number), associated.view(), payload, sealed));
   } else {
-    if (payload.data() != sealed) std::ranges::copy(payload, sealed);
+    if (payload.data() != sealed) std::copy_n(payload.data(), payload.size(), sealed);
     tag = unkeyed_tag(associated.view(), payload);
   }
   std::ranges::copy(tag, sealed + header.payload_size);

@@ -37,7 +37,7 @@ Result<std::vector<TablespacePlace>> place_tablespaces(
 enum class Occupancy {
   kFree,         // absent or empty
   kInterrupted,  // a restore that did not finish
-  kOccupied,
+  kOccupied,     // a data directory, or a tablespace that belongs to the one being replaced
 };
 
 struct PlaceState {
@@ -46,19 +46,27 @@ struct PlaceState {
   std::string description;  // "a PostgreSQL 15 data directory"
 };
 
-// kConflict where a server runs on the data directory; kInvalid where a path can't be used at all.
+// kConflict where a server runs on the data directory, or a tablespace's directory may belong to
+// another cluster; kInvalid for what is neither empty nor PostgreSQL's. Those are never cleared.
 Result<std::vector<PlaceState>> inspect_places(const Path& data_directory,
                                                const std::vector<TablespacePlace>& tablespaces,
                                                const std::string& tablespace_version_directory);
 
-// kInvalid, with the numbers, where a file system has too little room. freed_bytes counts what
+// kInvalid, with the numbers, where a file system has too little room for the files, counting what
 // clearing gives back.
 Result<void> check_disk_space(const Path& data_directory,
                               const std::vector<TablespacePlace>& tablespaces,
                               const std::vector<FileRow>& files);
 
-// Empties the directory; in a tablespace's only what belongs to this version of the server.
-Result<void> clear_data_directory(const Path& data_directory);
-Result<void> clear_tablespace(const Path& location, const std::string& version_directory);
+// The marker says that a restore is under way here, and which tablespaces it fills.
+Path restoring_marker(const Path& data_directory);
+Result<void> write_marker(const Path& data_directory,
+                          const std::vector<TablespacePlace>& tablespaces);
+
+// Empties the directories but for the marker, which is written first; of a tablespace only what
+// belongs to this version of the server.
+Result<void> clear_places(const Path& data_directory,
+                          const std::vector<TablespacePlace>& tablespaces,
+                          const std::string& tablespace_version_directory);
 
 }  // namespace pitr

@@ -240,6 +240,15 @@ TEST(Container, RefusesFramesAndMetadataBeyondTheLimits) {
   EXPECT_EQ(third.finish(Bytes((32u << 20) + 1), out).error().kind(), ErrorKind::kInvalid);
 }
 
+TEST(Container, DoesWithoutPlainDigest) {
+  const auto plain = compressible_bytes(100'000);
+  const auto stored = value_of(seal_object(sample_identity(), {.plain_digest = false}, plain));
+  const MemorySource source(stored);
+  const auto reader = value_of(ContainerReader::open(source, sample_identity(), {}));
+  EXPECT_EQ(reader.plain_digest(), Digest128{});
+  EXPECT_EQ(value_of(reader.read_all(1 << 20)), plain);
+}
+
 TEST(Container, KeepsMetadataOfManyMegabytes) {
   const auto metadata = compressible_bytes(5'000'000);
   const auto key = sample_key();

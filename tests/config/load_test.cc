@@ -1,5 +1,7 @@
 #include "config/load.h"
 
+#include <unistd.h>
+
 #include <fstream>
 #include <map>
 
@@ -346,7 +348,7 @@ class FindConfigTest : public testing::Test {
 
   static void touch(const Path& file) { std::ofstream(file) << "\n"; }
 
-  const Path directory_ = Path(testing::TempDir()) / "pitr-find-config-test";
+  const Path directory_ = Path(testing::TempDir()) / ("pitr-find-config-" + std::to_string(::getpid()));
   std::map<std::string, std::string> environment_;
   ConfigSearch search_;
 };

@@ -56,8 +56,7 @@ TEST(TestClusterTest, TwoClustersAtOnceAreStrangers) {
 
 TEST(TestClusterTest, OptionsReachTheServer) {
   auto cluster =
-      must(TestCluster::create({.major = {},
-                                .wal_segment_size_mb = 1,
+      must(TestCluster::create({.wal_segment_size_mb = 1,
                                 .data_checksums = false,
                                 .durable = true,
                                 .settings = {{"wal_level", "logical"}, {"cluster_name", "it's"}}}));
@@ -96,11 +95,7 @@ TEST(TestClusterTest, DestructionEndsTheServerAndRemovesItsFiles) {
 }
 
 TEST(TestClusterTest, AServerThatCannotStartSaysWhy) {
-  auto cluster = must(TestCluster::create({.major = {},
-                                           .wal_segment_size_mb = 16,
-                                           .data_checksums = true,
-                                           .durable = false,
-                                           .settings = {{"no_such_setting", "1"}}}));
+  auto cluster = must(TestCluster::create({.settings = {{"no_such_setting", "1"}}}));
   const auto started = cluster.start();
   ASSERT_FALSE(started);
   EXPECT_NE(started.error().message().find("no_such_setting"), std::string::npos);

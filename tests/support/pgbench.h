@@ -14,9 +14,9 @@ struct PgBenchOptions {
   int clients = 2;
   int threads = 1;
   Seconds duration{3600};
-  int rate_per_second = 0;             // 0: as fast as it goes
-  std::string script;                  // SQL of one transaction; empty: TPC-B
-  std::vector<std::string> arguments;  // more of them, as pgbench takes them
+  int rate_per_second = 0;                  // 0: as fast as it goes
+  std::string script = {};                  // SQL of one transaction; empty: TPC-B
+  std::vector<std::string> arguments = {};  // more of them, as pgbench takes them
 };
 
 // One pgbench process. Killed on destruction. Not thread-safe.

@@ -23,12 +23,12 @@
 namespace pitr::test {
 
 struct SubprocessOptions {
-  std::map<std::string, std::string> environment;  // added to this process's own
-  std::optional<Path> working_directory;
-  std::string input;                // its standard input; then end of file
-  std::optional<Path> output_file;  // both outputs are appended here instead of captured
-  int death_signal = SIGKILL;       // when the test process dies
-  bool new_session = false;         // setsid(): Ctrl-C in the terminal does not reach it
+  std::map<std::string, std::string> environment = {};  // added to this process's own
+  std::optional<Path> working_directory = {};
+  std::string input = {};                // its standard input; then end of file
+  std::optional<Path> output_file = {};  // both outputs are appended here instead of captured
+  int death_signal = SIGKILL;            // when the test process dies
+  bool new_session = false;              // setsid(): Ctrl-C in the terminal does not reach it
 };
 
 struct ExitStatus {

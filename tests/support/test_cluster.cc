@@ -38,7 +38,8 @@ std::string setting_value(std::string_view value) {
 
 Result<void> append_settings(const Path& file, const std::map<std::string, std::string>& settings) {
   std::ofstream stream(file, std::ios::app);
-  for (const auto& [name, value] : settings) stream << name << " = " << setting_value(value) << "\n";
+  for (const auto& [name, value] : settings)
+    stream << name << " = " << setting_value(value) << "\n";
   if (!stream.flush()) return Error::transient("writing " + file.string());
   return {};
 }
@@ -145,8 +146,6 @@ Result<void> TestCluster::launch() {
   }
   // Immediate shutdown when the test dies: no process and no shared memory stays.
   postmaster_ = TRY(Subprocess::start(argv, {.environment = {{"LC_ALL", "C"}},
-                                             .working_directory = {},
-                                             .input = {},
                                              .output_file = log_file_,
                                              .death_signal = SIGQUIT,
                                              .new_session = true}));

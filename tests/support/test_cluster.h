@@ -23,12 +23,12 @@
 namespace pitr::test {
 
 struct ClusterOptions {
-  std::optional<int> major;  // default: PITR_TEST_MAJOR, else 15
+  std::optional<int> major = {};  // default: PITR_TEST_MAJOR, else 15
   int wal_segment_size_mb = 16;
   bool data_checksums = true;
   bool durable = false;  // true leaves fsync on
   // Added to postgresql.conf: {"wal_level", "logical"}. Values are quoted where needed.
-  std::map<std::string, std::string> settings;
+  std::map<std::string, std::string> settings = {};
 };
 
 class TestCluster {

@@ -1,0 +1,43 @@
+// Writes the files of a backup with several threads: pieces in pack order, each decoded once, their
+// blocks scattered to where they belong. Files have their size and mode before the first block is
+// written. Nothing is synced here. One restore per object.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <stop_token>
+
+#include "common/observer.h"
+#include "repository/backup_reader.h"
+#include "restore/file_owner.h"
+
+namespace pitr {
+
+class FileWriter {
+ public:
+  // is_wanted: rows that are written; all others are left out.
+  FileWriter(const BackupContents& contents, Path data_directory, std::optional<FileOwner> owner,
+             std::function<bool(const FileRow&)> is_wanted);
+
+  // Directories, links and empty files of the right size.
+  Result<void> create_all();
+  Result<void> write_all(unsigned workers, Observer& observer, std::stop_token stop);
+
+  std::uint64_t file_count() const { return file_count_; }
+  std::uint64_t total_bytes() const { return total_bytes_; }
+
+ private:
+  Result<void> create(const FileRow& row);
+  Result<void> write_piece(const PackPiece& piece, ByteView bytes,
+                           std::map<std::uint32_t, File>& open_files, Observer& observer);
+
+  const BackupContents& contents_;
+  const Path data_directory_;
+  const std::optional<FileOwner> owner_;
+  std::vector<bool> is_wanted_;  // by file
+  std::uint64_t file_count_ = 0;
+  std::uint64_t total_bytes_ = 0;
+};
+
+}  // namespace pitr
