@@ -59,21 +59,21 @@ struct RestorePlan {
   BackupManifest backup;
   TimelineHistory history;  // of the timeline that recovery follows
   bool timeline_was_given = false;
-  std::vector<StoredTimeline> timelines;  // all that are stored
+  std::vector<StoredTimeline> timelines = {};  // all that are stored
 
-  Lsn wal_start;          // the backup's redo
-  Lsn target_lsn;         // recovery_target_lsn: the start of a record
-  bool inclusive = true;  // recovery_target_inclusive
-  Lsn target_record_end;  // what the server must be able to read
-  Lsn end;                // behind the last record that is replayed: what the server must report
-  std::vector<SegmentRun> segments;
-  SegmentSize segment_size;
+  Lsn wal_start = {};          // the backup's redo
+  Lsn target_lsn = {};         // recovery_target_lsn: the start of a record
+  bool inclusive = true;       // recovery_target_inclusive
+  Lsn target_record_end = {};  // what the server must be able to read
+  Lsn end = {};  // behind the last record that is replayed: what the server must report
+  std::vector<SegmentRun> segments = {};
+  SegmentSize segment_size = {};
 
-  std::optional<wal::XactEnd> last_kept;      // the last commit that is kept; none since wal_start
-  std::optional<wal::XactEnd> first_dropped;  // the commit or abort that comes next, if stored
-  CutOffCommits cut_off;
-  std::vector<std::string> notes;
-  std::vector<std::string> warnings;
+  std::optional<wal::XactEnd> last_kept = {};  // the last commit that is kept; none since wal_start
+  std::optional<wal::XactEnd> first_dropped = {};  // the commit or abort that comes next, if stored
+  CutOffCommits cut_off = {};
+  std::vector<std::string> notes = {};
+  std::vector<std::string> warnings = {};
 
   TimelineId timeline() const { return history.timeline(); }
   std::uint64_t wal_bytes() const { return target_record_end - wal_start; }

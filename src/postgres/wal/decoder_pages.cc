@@ -21,9 +21,9 @@ Result<std::size_t> WalDecoder::Impl::take_page_header(ByteView bytes) {
 }
 
 Result<void> WalDecoder::Impl::check_page(const PageHeader& page, Lsn at) {
-  if (page.is_long != starts_segment(at)) {
-    return bad_page(at, page.is_long ? "it has the long header of a segment's first page"
-                                     : "a segment's first page lacks the long header");
+  // The other way round the header would have been cut off.
+  if (starts_segment(at) && !page.is_long) {
+    return bad_page(at, "a segment's first page lacks the long header");
   }
   if (page.address != at) {
     return bad_page(at, fmt::format("page address is {}: left over from recycling, or misplaced",
