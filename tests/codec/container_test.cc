@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "codec/container_format.h"
 #include "codec/container_samples.h"
 
 namespace pitr::test {
@@ -299,6 +300,29 @@ TEST(Container, RefusesUnsealedObjectsInASealedRepository) {
   const auto result = open_object(stored, sample_identity(), sample_keyring(true), 1 << 20);
   ASSERT_FALSE(result.has_value());
   EXPECT_EQ(result.error().kind(), ErrorKind::kDenied);
+}
+
+TEST(Container, FindsForgeriesWhoseDigestsWerePutRight) {
+  const auto key = sample_key();
+  const auto sample =
+      make_sample({random_bytes(50), random_bytes(70, 2)}, {.key = &key}, sample_identity(), true);
+  const auto table_size = 2 * container::kTableRowSize;
+  const auto table_at = sample.stored.size() - container::kTrailerSize - table_size;
+  const auto footer_at = sample.frame_offsets.back();
+  container::HeaderBytes header;
+  std::copy_n(sample.stored.begin(), header.size(), header.begin());
+  for (auto i = footer_at; i < table_at + table_size; ++i) {
+    auto forged = sample.stored;
+    forged[i] ^= 1;
+    const auto trailer = container::make_trailer(
+        header, ByteView(forged).subspan(footer_at, table_at - footer_at),
+        ByteView(forged).subspan(table_at, table_size), footer_at - container::kHeaderSize);
+    std::ranges::copy(trailer, forged.end() - container::kTrailerSize);
+    const MemorySource source(forged);
+    const auto reader = ContainerReader::open(source, sample_identity(), sample_keyring(true));
+    ASSERT_FALSE(reader.has_value()) << "byte " << i;
+    ASSERT_EQ(reader.error().kind(), ErrorKind::kCorrupt);
+  }
 }
 
 TEST(Container, NamesANewerFormat) {
