@@ -71,6 +71,8 @@ class ContainerWriter {
   void header(Bytes& out);
   Result<void> add_frame(ByteView plain, Bytes& out);  // 1 to kFrameSize bytes
   Result<void> add(ByteView plain, Bytes& out);        // any size, cut into frames
+  // The same for bytes that somebody waits for: a second thread makes half of the frames.
+  Result<void> add_on_two_threads(ByteView plain, Bytes& out);
   Result<void> finish(ByteView metadata, Bytes& out);  // nothing may follow
 
   std::uint32_t frame_count() const;

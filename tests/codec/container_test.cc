@@ -56,6 +56,24 @@ TEST_P(ContainerVariants, ReturnsWhatWasWrittenAtEverySizeAroundFrameBorders) {
   }
 }
 
+TEST_P(ContainerVariants, GivesTheSameContentOnTwoThreads) {
+  for (const std::size_t size : {0ul, 1ul, 65536ul, 65537ul, 131072ul, 200000ul, 1000000ul}) {
+    for (const auto& plain : {compressible_bytes(size), random_bytes(size)}) {
+      auto writer = value_of(ContainerWriter::create(sample_identity(), options()));
+      Bytes stored;
+      writer.header(stored);
+      value_of(writer.add(as_bytes("before"), stored));
+      value_of(writer.add_on_two_threads(plain, stored));
+      value_of(writer.add(as_bytes("after"), stored));
+      value_of(writer.finish(as_bytes("metadata"), stored));
+      const Bytes before{'b', 'e', 'f', 'o', 'r', 'e'};
+      const Bytes after{'a', 'f', 't', 'e', 'r'};
+      EXPECT_EQ(value_of(read(stored)), joined({before, plain, after})) << size;
+      EXPECT_TRUE(verify_container(MemorySource(stored)).has_value());
+    }
+  }
+}
+
 TEST_P(ContainerVariants, ReadsFramesRangesAndDigestAtRandom) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE(testing::Message() << "seed " << seed);
