@@ -207,8 +207,7 @@ Result<Bytes> IncarnationStore::get_sealed(ContainerKind kind, const ObjectKey& 
   // Frames add less than 1/256, header and footer less than 64 KiB.
   const auto stored_limit = limit_bytes + limit_bytes / 256 + (64 << 10);
   const auto stored = TRY(storage().get(key, stored_limit));
-  return with_context(open_object(stored, identity(kind, key), repository_->keyring(), limit_bytes),
-                      key.text());
+  return open_object(stored, identity(kind, key), repository_->keyring(), limit_bytes);
 }
 
 }  // namespace pitr

@@ -35,9 +35,8 @@ SealedReader::SealedReader(std::unique_ptr<ObjectSource> source, ContainerReader
 Result<SealedReader> SealedReader::open(const IncarnationStore& store, ContainerKind kind,
                                         const ObjectKey& key) {
   auto source = TRY(ObjectSource::open(store.storage(), key));
-  auto container = TRY(with_context(
-      ContainerReader::open(*source, store.identity(kind, key), store.repository().keyring()),
-      key.text()));
+  auto container =
+      TRY(ContainerReader::open(*source, store.identity(kind, key), store.repository().keyring()));
   return SealedReader(std::move(source), std::move(container));
 }
 

@@ -29,12 +29,12 @@ static ScannedTail scan(const IncarnationStore& store, const ObjectKey& key, Byt
                                         store.repository().keyring());
   if (!scanner.has_value()) {
     if (has_no_frame(stored)) return tail;
-    tail.broken = std::move(scanner).error().with_context(key.text());
+    tail.broken = std::move(scanner).error();
     return tail;
   }
   for (;;) {
     auto more = scanner->next(tail.bytes);
-    if (!more.has_value()) tail.broken = std::move(more).error().with_context(key.text());
+    if (!more.has_value()) tail.broken = std::move(more).error();
     if (!more.has_value() || !more.value()) return tail;
   }
 }

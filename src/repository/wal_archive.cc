@@ -16,6 +16,7 @@ namespace pitr {
 
 static constexpr std::size_t kSegmentNameLength = 24;
 static constexpr std::uint64_t kLongestHistory = 64 << 20;
+static constexpr std::size_t kSizeForTwoThreads = 1 << 20;
 
 WalArchive::WalArchive(IncarnationStore store, Options options)
     : store_(std::move(store)), options_(options) {}
@@ -73,13 +74,25 @@ static Result<PutOutcome> compare(const IncarnationStore& store, const ObjectKey
   return PutOutcome::kAlreadyThere;
 }
 
+// PostgreSQL waits for archive_command, one segment at a time.
+static Result<Bytes> seal_promptly(const ContainerIdentity& identity,
+                                   const ContainerOptions& options, ByteView bytes) {
+  if (bytes.size() < kSizeForTwoThreads) return seal_object(identity, options, bytes);
+  auto writer = TRY(ContainerWriter::create(identity, options));
+  Bytes sealed;
+  writer.header(sealed);
+  TRY(writer.add_on_two_threads(bytes, sealed));
+  TRY(writer.finish({}, sealed));
+  return sealed;
+}
+
 Result<PutOutcome> WalArchive::put_compared(ContainerKind kind, const ObjectKey& key,
                                             ByteView bytes) {
   const auto before = TRY(stored_content(store_, kind, key));
   if (before) return compare(store_, key, *before, bytes);
 
   const ContainerOptions container{options_.compression, options_.level, store_.sealing_key()};
-  const auto sealed = TRY(seal_object(store_.identity(kind, key), container, bytes));
+  const auto sealed = TRY(seal_promptly(store_.identity(kind, key), container, bytes));
   auto put = store_.storage().put_if_absent(key, sealed);
   if (put.has_value()) return PutOutcome::kStored;
   if (put.error().kind() != ErrorKind::kConflict) return std::move(put).error();

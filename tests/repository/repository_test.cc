@@ -132,8 +132,9 @@ TEST_F(RepositoryTest, EveryFlippedOrMissingByteOfASmallObjectIsFound) {
     flip_byte(storage_, key, at);
     EXPECT_FALSE(store.get_sealed(ContainerKind::kReservation, key).has_value()) << "byte " << at;
     replace_object(storage_, key, ByteView(good).first(at));
-    EXPECT_EQ(kind_of(store.get_sealed(ContainerKind::kReservation, key)), ErrorKind::kCorrupt)
-        << at << " bytes";
+    const auto cut = store.get_sealed(ContainerKind::kReservation, key);
+    ASSERT_EQ(kind_of(cut), ErrorKind::kCorrupt) << at << " bytes";
+    EXPECT_TRUE(cut.error().message().contains(key.text())) << cut.error().message();
     replace_object(storage_, key, good);
   }
   must(store.get_sealed(ContainerKind::kReservation, key));
