@@ -90,7 +90,8 @@ Result<BackupWriter*> BaseBackup::start_writer(Lsn start_lsn) {
 }
 
 BackupManifest BaseBackup::describe(const CopiedFiles& copied) const {
-  BackupManifest manifest{*id_, store_.id()};
+  BackupManifest manifest(*id_);
+  manifest.incarnation = store_.id();
   manifest.method = request_.data_directory ? BackupMethod::kLocal : BackupMethod::kRemote;
   manifest.label = request_.label;
   manifest.host = request_.host;
