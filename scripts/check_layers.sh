@@ -6,17 +6,29 @@
 #   scripts/check_layers.sh --self-test            proves that each rule finds its breach
 set -euo pipefail
 
+table=$(cd "$(dirname "$0")/.." && pwd)/docs/architecture.md
+
+# "folder: folders that it may include" for each row of the table.
+layers() {
+  awk -F '|' '
+    /^## / { in_table = ($0 == "## Layers") }
+    in_table && /^\| `[a-z]+\/`/ {
+      name = $2; gsub(/[` \/]/, "", name)
+      list = $(NF - 1)
+      if (list ~ /all above/) list = all
+      if (list ~ /nothing/) list = ""
+      print name ":" list
+      all = all " " name
+    }' "$table"
+}
+
 check() {
-  (cd "$1" && find . -type f \( -name '*.h' -o -name '*.cc' \) -printf '%P\n' | sort | xargs -r awk '
+  (cd "$1" && find . -type f \( -name '*.h' -o -name '*.cc' \) -printf '%P\n' | sort |
+    xargs -r awk -v "layers=$(layers | tr '\n' ';')" '
     BEGIN {
-      may["common"] = "common"
-      may["postgres"] = may["codec"] = may["storage"] = may["retention"] = "common"
-      may["config"] = may["http"] = "common"
-      may["repository"] = "common postgres codec storage retention"
-      may["walreceiver"] = may["basebackup"] = may["restore"] = "common postgres repository"
-      may["agent"] = "common postgres codec storage retention repository walreceiver" \
-                     " basebackup restore config http"
-      may["programs"] = may["agent"] " agent"
+      rows = split(layers, row, ";")
+      for (i = 1; i < rows; i++) { split(row[i], part, ":"); may[part[1]] = part[2] }
+      if (!("common" in may)) { print "no layer table found"; exit bad = 1 }
       # Libraries: header pattern, then the folders (or files, by prefix) that may include it.
       wrapped["^(libpq-fe|libpq-events|postgres_ext)\\.h$"] = "postgres/"
       wrapped["^(openssl/|lz4|zstd)"] = "codec/ storage/s3/request_signer"
