@@ -134,7 +134,7 @@ Result<std::uint32_t> SegmentIngest::seal_complete_tails(TimelineId timeline) {
   for (auto number = first; number <= newest->number; ++number) {
     const SegmentId segment{timeline, number};
     if (TRY(archive_.has_segment(segment))) continue;
-    const auto stored = TRY(archive_.read_available(segment));
+    const auto stored = TRY(archive_.adopt_available(segment));
     if (stored.bytes.size() != archive_.segment_size().bytes()) continue;
     TRY(put(segment, stored.bytes));
     TRY(archive_.remove_tails(segment));

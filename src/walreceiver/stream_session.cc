@@ -127,7 +127,7 @@ Result<std::vector<StoredWal>> StreamSession::stored_wal() {
     TRY(ingest_.seal_complete_tails(timeline));
     const auto newest = TRY(receiver_.archive_.newest_segment(timeline));
     if (!newest) continue;
-    const auto available = TRY(receiver_.archive_.read_available(*newest));
+    const auto available = TRY(receiver_.archive_.adopt_available(*newest));
     const Lsn start = receiver_.archive_.segment_size().start_of(newest->number);
     stored.push_back({timeline, newest->number, start + available.bytes.size()});
   }

@@ -125,6 +125,22 @@ TEST_P(TailTest, ATornEndIsCutOff) {
   EXPECT_LE(with_all, storage().supports_append() ? 1u : 40u);
 }
 
+TEST_P(TailTest, AFirstAppendThatNeverReachedTheDiskIsTornAndALostHeaderIsDamage) {
+  write_tail(0, 1000);
+  const auto key = ObjectKey::from_parts(tails().at(0));
+  const auto good = stored_bytes(storage(), key);
+  for (const std::size_t reached : {0uz, 5uz, 20uz, 40uz, 56uz, 60uz}) {
+    Bytes torn(good.size());
+    std::copy_n(good.begin(), reached, torn.begin());
+    replace_object(storage(), key, torn);
+    EXPECT_TRUE(available().empty()) << reached;
+  }
+  auto without_header = good;
+  std::fill_n(without_header.begin(), 40, 0);
+  replace_object(storage(), key, without_header);
+  EXPECT_EQ(kind_of(archive_.read_available(kSegment)), ErrorKind::kCorrupt);
+}
+
 TEST_P(TailTest, MissingBytesBeforeOthersAreDamage) {
   write_tail(0, 1000);
   write_tail(1000, 2000);
