@@ -47,6 +47,7 @@ Json to_json(const BackupManifest& m) {
           {"checkpoint_lsn", to_string(m.checkpoint_lsn)},
           {"start_time", to_string(m.start_time)},
           {"stop_time", to_string(m.stop_time)},
+          {"duration_s", static_cast<double>((m.stop_time - m.start_time).count()) / 1e6},
           {"from_standby", m.from_standby},
           {"data_checksums", m.data_checksum_version != 0},
           {"wal_segment_size_bytes", m.segment_size_bytes},

@@ -1,0 +1,171 @@
+#include "programs/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include "common/log.h"
+#include "programs/cmd_archive_wal.h"
+#include "programs/cmd_backup.h"
+#include "programs/cmd_check.h"
+#include "programs/cmd_init.h"
+#include "programs/cmd_list.h"
+#include "programs/cmd_status.h"
+#include "programs/exit_codes.h"
+
+namespace pitr {
+namespace {
+
+constexpr const char* kFooter = R"(To restore, see pitr-restore --help.
+
+Exit codes: 0 done, 1 a bug in pitr, 2 bad usage or a request that cannot work, 3 not there,
+4 something else is there already, 5 damaged data, 6 permissions or key, 7 may work when tried
+again, 8 stopped.)";
+
+using Command = std::function<Result<int>(const CommandContext&)>;
+
+// Everything that the arguments can say.
+class CommandLine {
+ public:
+  CommandLine();
+  CLI::App& app() { return app_; }
+  int run();
+
+ private:
+  CLI::App* add(const std::string& name, const std::string& description, Command command);
+  void add_cluster(CLI::App* command, const std::string& description);
+  void add_json(CLI::App* command);
+  void add_init();
+  void add_backup();
+  void add_readers();
+  void add_archive_wal();
+
+  CLI::App app_{"Continuous backup of PostgreSQL, and restores to any moment of it.", "pitr"};
+  CommonOptions common_;
+  InitOptions init_;
+  BackupOptions backup_;
+  bool is_local_ = false, is_remote_ = false, is_full_ = false;
+  std::string shown_backup_ = "latest";
+  std::string wal_path_;
+  Command chosen_;
+};
+
+CommandLine::CommandLine() {
+  app_.require_subcommand(1);
+  app_.footer(kFooter);
+  app_.get_formatter()->column_width(26);
+  add_init();
+  add_readers();
+  add_backup();
+  add_archive_wal();
+}
+
+CLI::App* CommandLine::add(const std::string& name, const std::string& description,
+                           Command command) {
+  auto* subcommand = app_.add_subcommand(name, description);
+  subcommand
+      ->add_option("--config", common_.config_file,
+                   "Configuration file; default: $PITR_CONFIG, /etc/pitr/pitr.yaml, "
+                   "~/.config/pitr/pitr.yaml")
+      ->type_name("FILE");
+  subcommand->add_flag("-v,--verbose", common_.verbose, "Log on standard error what is done");
+  subcommand->callback([this, command = std::move(command)] { chosen_ = command; });
+  return subcommand;
+}
+
+void CommandLine::add_cluster(CLI::App* command, const std::string& description) {
+  command->add_option("--cluster", common_.cluster, description)->type_name("NAME");
+}
+
+void CommandLine::add_json(CLI::App* command) {
+  command->add_flag("--json", common_.json, "JSON on standard output");
+}
+
+void CommandLine::add_init() {
+  auto* init = add("init", "Make the repository and its key, and take clusters up",
+                   [this](const CommandContext& context) { return run_init(context, init_); });
+  add_cluster(init, "Only this cluster; default: all that are configured");
+  init->add_flag("--no-encryption", init_.no_encryption,
+                 "Together with \"encryption: none\" in the configuration: store everything in "
+                 "the clear");
+  init->footer(
+      "Makes the key file and the repository where they are missing, notes which database each\n"
+      "cluster is, and creates its replication slot, so that the server keeps all WAL from now\n"
+      "on. Run again, it says what is there already.");
+}
+
+void CommandLine::add_readers() {
+  auto* check = add("check", "Say what is missing or risky, and how to mend it", run_check);
+  add_cluster(check, "Only this cluster; default: all that are configured");
+  add_json(check);
+  check->footer("Exit code 0 only where there is no problem; warnings don't count.");
+
+  auto* status = add("status", "Show streaming, backups and what can be restored", run_status);
+  add_cluster(status, "Only this cluster; default: all that are configured");
+  add_json(status);
+  status->footer("Where no agent answers, the repository and the server are asked directly.");
+
+  auto* list = add("list", "List the backups", run_list);
+  add_cluster(list, "Only this cluster; default: all that are configured");
+  add_json(list);
+
+  auto* show = add("show", "Show everything about one backup",
+                   [this](const auto& context) { return run_show(context, shown_backup_); });
+  add_cluster(show, "The backup's cluster; default: the only one");
+  show->add_option("BACKUP", shown_backup_,
+                   "Its id or the beginning of it, or \"latest\", which is the default");
+  add_json(show);
+}
+
+void CommandLine::add_backup() {
+  auto* backup = add("backup", "Take a base backup", [this](const auto& context) {
+    if (is_local_) backup_.method = BackupConfig::Method::kLocal;
+    if (is_remote_) backup_.method = BackupConfig::Method::kRemote;
+    return run_backup(context, backup_);
+  });
+  add_cluster(backup, "Which cluster; default: the only one");
+  backup->add_option("--label", backup_.label, "A text of yours, shown by list and show")
+      ->type_name("TEXT");
+  backup->add_flag("--full", is_full_, "Read and store every file (so far every backup does)");
+  auto* local = backup->add_flag("--local", is_local_, "Read the files in data_directory");
+  backup->add_flag("--remote", is_remote_, "Let the server send them over the connection")
+      ->excludes(local);
+  backup->add_flag("--keep-server-manifest", backup_.keep_server_manifest,
+                   "Remote only: keep the server's backup_manifest, for pg_verifybackup");
+  backup->add_option("--workers", backup_.workers, "Threads that read and compress")
+      ->type_name("N")
+      ->check(CLI::Range(1, 256));
+  add_json(backup);
+  backup->footer(
+      "The agent takes it where one answers; else this program does, and streams the WAL that\n"
+      "the backup needs by itself. Interrupting it cancels the backup, which then doesn't exist.");
+}
+
+void CommandLine::add_archive_wal() {
+  auto* archive = add("archive-wal", "Store one WAL file (run by pitr-archive without an agent)",
+                      [this](const auto& context) { return run_archive_wal(context, wal_path_); });
+  add_cluster(archive, "Whose WAL it is; default: the only one");
+  archive->add_option("PATH", wal_path_, "The file, as %p in archive_command names it")->required();
+}
+
+int CommandLine::run() {
+  log::set_level(common_.verbose ? log::Level::kInfo : log::Level::kError);
+  const auto context = CommandContext::load(common_);
+  if (!context) return report_error(context.error());
+  const auto result = chosen_(*context);
+  return result ? *result : report_error(result.error());
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  CommandLine line;
+  try {
+    line.app().parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return line.app().exit(success);
+  } catch (const CLI::ParseError& error) {
+    return report_error(Error::invalid(error.what()).with_hint("see pitr --help"));
+  }
+  return line.run();
+}
+
+}  // namespace pitr

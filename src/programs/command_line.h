@@ -1,0 +1,10 @@
+// The arguments of pitr: which commands there are, what they take, and their help. CLI11's headers
+// stay in command_line.cc.
+#pragma once
+
+namespace pitr {
+
+// Parses, runs the command, reports an error on standard error; the exit code (exit_codes.h).
+int run_command_line(int argc, char** argv);
+
+}  // namespace pitr

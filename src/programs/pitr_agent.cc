@@ -1,0 +1,90 @@
+// pitr-agent: streams the WAL of the configured clusters into the repository, takes in what
+// archive_command hands over, and takes base backups when asked. Runs in the foreground and logs to
+// standard error; SIGTERM ends it within seconds. Exit codes: exit_codes.h.
+#include <CLI/CLI.hpp>
+
+#include "agent/agent.h"
+#include "agent/repository_access.h"
+#include "common/log.h"
+#include "config/load.h"
+#include "postgres/connection.h"
+#include "programs/exit_codes.h"
+#include "programs/stop_signals.h"
+
+namespace pitr {
+namespace {
+
+struct Options {
+  std::string config_file;
+  std::string log_level;
+};
+
+log::Level to_level(const std::string& name) {
+  if (name == "debug") return log::Level::kDebug;
+  if (name == "warning") return log::Level::kWarning;
+  if (name == "error") return log::Level::kError;
+  return log::Level::kInfo;
+}
+
+void describe(const Config& config, const Path& file, RepositoryAccess& access) {
+  log::info("pitr-agent with {}", file.native());
+  log::info("repository: {}, {}", access.storage().description(),
+            access.repository().encrypted() ? "encrypted" : "not encrypted");
+  for (const auto& cluster : config.clusters) {
+    log::info("cluster {}: {}, slot {}{}", cluster.name, describe_conninfo(cluster.connection),
+              cluster.slot,
+              cluster.data_directory ? ", files in " + cluster.data_directory->native() : "");
+  }
+}
+
+Result<void> run(const Options& options) {
+  ConfigSearch search;
+  if (!options.config_file.empty()) search.from_option = options.config_file;
+  const auto file = TRY(find_config_file(search));
+  auto config = TRY(load_config(file));
+  log::set_level(options.log_level.empty() ? config.agent.log_level : to_level(options.log_level));
+
+  StopSignals signals;
+  SystemClock clock;
+  auto access = TRY(RepositoryAccess::open(config, clock));
+  describe(config, file, *access);
+  const auto socket = config.agent.socket;
+  auto agent = TRY(Agent::start(std::move(config), access->repository(), clock));
+  log::info("answering on {}", socket.native());
+  signals.wait();
+  log::info("stopping");
+  agent->stop();
+  log::info("stopped");
+  return {};
+}
+
+int main_with(int argc, char** argv) {
+  Options options;
+  CLI::App app("Streams WAL into the repository and takes base backups, for as long as it runs.",
+               "pitr-agent");
+  app.add_option("--config", options.config_file,
+                 "Configuration file; default: $PITR_CONFIG, /etc/pitr/pitr.yaml, "
+                 "~/.config/pitr/pitr.yaml")
+      ->type_name("FILE");
+  app.add_option("--log-level", options.log_level, "Instead of the configuration's log_level")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  app.footer("It runs in the foreground, logs to standard error, and ends on SIGTERM and SIGINT.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitSuccess : kExitUsage;
+  }
+  const auto result = run(options);
+  if (result) return kExitSuccess;
+  log::error("{}{}{}", result.error().message(), result.error().hint().empty() ? "" : "; ",
+             result.error().hint());
+  return exit_code(result.error().kind());
+}
+
+}  // namespace
+}  // namespace pitr
+
+int main(int argc, char** argv) {
+  return pitr::main_with(argc, argv);
+}

@@ -1,0 +1,150 @@
+#include "programs/status_view.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "programs/terminal_progress.h"
+#include "programs/text_table.h"
+
+namespace pitr {
+
+using Json = nlohmann::json;
+
+namespace {
+
+std::string text(const Json& object, const char* member) {
+  if (!object.is_object()) return "";
+  const auto found = object.find(member);
+  if (found == object.end() || found->is_null()) return "";
+  return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+std::uint64_t number(const Json& object, const char* member) {
+  const auto found = object.find(member);
+  return found != object.end() && found->is_number() ? found->get<std::uint64_t>() : 0;
+}
+
+const Json& part(const Json& object, const char* member) {
+  static const Json kNull;
+  if (!object.is_object()) return kNull;
+  const auto found = object.find(member);
+  return found == object.end() ? kNull : *found;
+}
+
+class Lines {
+ public:
+  void add(std::string_view name, std::string_view value) {
+    text_ += fmt::format("  {:<9} {}\n", name, value);
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+std::string streaming(const Json& receiver) {
+  const auto lag_bytes = number(receiver, "lag_bytes");
+  return fmt::format("streaming timeline {}; durable up to {}, {}", text(receiver, "timeline"),
+                     text(receiver, "durable_lsn"),
+                     lag_bytes == 0 ? "nothing behind the server"
+                                    : format_bytes(lag_bytes) + " behind the server");
+}
+
+void add_agent(Lines& lines, const Json& agent, const std::string& agent_trouble) {
+  if (agent.is_null()) return lines.add("agent", "DOWN: " + agent_trouble);
+  const Json& receiver = part(agent, "receiver");
+  const auto state = text(receiver, "state");
+  if (state == "streaming") {
+    lines.add("agent", streaming(receiver));
+  } else if (receiver.is_null()) {
+    lines.add("agent", "up, but not streaming yet");
+  } else {
+    lines.add("agent", fmt::format("up, not streaming ({}); durable up to {}", state,
+                                   text(receiver, "durable_lsn")));
+  }
+  if (const auto trouble = text(agent, "trouble"); !trouble.empty()) lines.add("", trouble);
+  if (const auto error = text(receiver, "last_error"); !error.empty()) lines.add("", error);
+  if (const auto gap = text(receiver, "last_gap"); !gap.empty()) {
+    lines.add("", "WAL IS MISSING, " + gap + "; take a new backup");
+  }
+  if (const Json& running = part(agent, "running_backup"); running.is_object()) {
+    const auto total = number(running, "total_bytes");
+    const auto done = number(running, "done_bytes");
+    const auto percent = total == 0 ? "" : fmt::format(", {} %", done * 100 / total);
+    lines.add("running",
+              fmt::format("a backup since {}: {}{}", without_fraction(text(running, "started")),
+                          text(running, "phase"), percent));
+  }
+  const Json& ended = part(agent, "last_backup_run");
+  if (const auto error = text(ended, "error"); !error.empty()) {
+    lines.add("", fmt::format("the last backup FAILED at {}: {}",
+                              without_fraction(text(ended, "time")), error));
+  }
+}
+
+void add_slot(Lines& lines, const Json& status) {
+  const Json& slot = part(status, "slot");
+  if (slot.is_null())
+    return lines.add("server", "cannot be asked: " + text(status, "slot_trouble"));
+  if (!slot.value("exists", false)) return lines.add("slot", "MISSING; \"pitr init\" makes it");
+  const auto safe = part(slot, "safe_wal_size_bytes");
+  std::string value = fmt::format("{}, WAL {}", slot.value("active", false) ? "active" : "inactive",
+                                  text(slot, "wal_status"));
+  if (safe.is_number_integer()) {
+    const auto left = std::max<std::int64_t>(safe.get<std::int64_t>(), 0);
+    value += fmt::format(", lost after {} more", format_bytes(static_cast<std::uint64_t>(left)));
+  }
+  lines.add("slot", value);
+}
+
+void add_backups(Lines& lines, const Json& repository) {
+  const auto count = number(repository, "backup_count");
+  if (count == 0) return lines.add("backups", "none yet; \"pitr backup\" takes one");
+  const Json& last = part(repository, "last_backup");
+  lines.add("backups",
+            fmt::format("{}, {} stored; last {} ({}), ended {}", count,
+                        format_bytes(number(repository, "stored_backup_bytes")), text(last, "id"),
+                        text(last, "type"), without_fraction(text(last, "stop_time"))));
+  if (number(last, "checksum_failure_count") > 0) {
+    lines.add("", "the last backup saw wrong page checksums: \"pitr show latest\"");
+  }
+}
+
+void add_windows(Lines& lines, const Json& repository) {
+  const Json& windows = part(repository, "recovery_windows");
+  if (!windows.is_array() || windows.empty()) {
+    return lines.add("restore", "nothing can be restored yet");
+  }
+  bool is_first = true;
+  for (const auto& window : windows) {
+    lines.add(is_first ? "restore" : "",
+              fmt::format("from {} to {}, timeline {}", without_fraction(text(window, "from")),
+                          without_fraction(text(window, "to")), text(window, "timeline")));
+    is_first = false;
+  }
+  if (const auto why = text(repository, "window_ended_by"); !why.empty()) {
+    lines.add("", "NOT FURTHER: " + why + "; take a new backup");
+  }
+}
+
+}  // namespace
+
+std::string describe_status(const Json& status, const std::string& agent_trouble) {
+  Lines lines;
+  add_agent(lines, part(status, "agent"), agent_trouble);
+  add_slot(lines, status);
+  const Json& repository = part(status, "repository");
+  if (repository.is_null()) {
+    lines.add("backups", "cannot be read: " + text(status, "repository_trouble"));
+  } else {
+    add_backups(lines, repository);
+    add_windows(lines, repository);
+    if (part(repository, "free_bytes").is_number()) {
+      lines.add("free", format_bytes(number(repository, "free_bytes")) + " in the repository");
+    }
+  }
+  return fmt::format("{}: {}\n", text(status, "cluster"), text(status, "server")) + lines.take();
+}
+
+}  // namespace pitr

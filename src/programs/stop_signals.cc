@@ -1,0 +1,66 @@
+#include "programs/stop_signals.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <mutex>
+
+#include "common/log.h"
+#include "common/retry.h"
+
+namespace pitr {
+
+static constexpr int kExitForced = 8;  // as kCancelled, see exit_codes.h
+static constexpr timespec kPollInterval{0, 200'000'000};
+
+static sigset_t stop_signals() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGINT);
+  ::sigaddset(&signals, SIGTERM);
+  return signals;
+}
+
+static bool wait_for_signal(const sigset_t& signals) {
+  return ::sigtimedwait(&signals, nullptr, &kPollInterval) > 0;
+}
+
+[[noreturn]] static void end_now(std::string_view reason) {
+  log::error("{}", reason);
+  ::_exit(kExitForced);
+}
+
+StopSignals::StopSignals(Milliseconds deadline) : deadline_(deadline) {
+  const auto signals = stop_signals();
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  thread_ = std::jthread([this](std::stop_token end) { watch(end); });
+}
+
+StopSignals::~StopSignals() = default;
+
+void StopSignals::watch(std::stop_token end) {
+  const auto signals = stop_signals();
+  while (!wait_for_signal(signals)) {
+    if (end.stop_requested()) return;
+  }
+  stop_.request_stop();
+  const auto give_up = std::chrono::steady_clock::now() + deadline_;
+  while (!end.stop_requested()) {
+    if (wait_for_signal(signals)) end_now("ended by a second signal");
+    if (std::chrono::steady_clock::now() >= give_up) {
+      end_now(
+          "something does not end, storage most likely; ended by force. Nothing that was "
+          "acknowledged is lost");
+    }
+  }
+}
+
+void StopSignals::wait() const {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait(lock, stop_.get_token(), [] { return false; });
+}
+
+}  // namespace pitr
