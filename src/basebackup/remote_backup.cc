@@ -78,16 +78,25 @@ BaseBackupOptions stream_options(const BaseBackupRequest& request) {
   return options;
 }
 
-Result<std::pair<Timestamp, bool>> time_and_role(const std::string& conninfo,
-                                                 std::stop_token stop) {
+struct ServerState {
+  Timestamp now;
+  bool is_standby = false;
+  bool has_tablespaces = false;
+};
+
+Result<ServerState> server_state(const std::string& conninfo, std::stop_token stop) {
   auto connection = TRY(Connection::open(conninfo, {}, stop));
-  const auto rows = TRY(
-      connection.query("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now, "
-                       "pg_is_in_recovery() AS standby",
-                       {}, stop));
+  const auto rows = TRY(connection.query(
+      "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now, "
+      "pg_is_in_recovery() AS standby, "
+      "EXISTS (SELECT FROM pg_tablespace WHERE oid NOT IN (1663, 1664)) AS tablespaces",
+      {}, stop));
   const auto row = TRY(rows.only_row());
-  const auto now = Timestamp::from_unix_us(static_cast<std::int64_t>(TRY(row.u64("now"))));
-  return std::pair(now, TRY(row.boolean("standby")));
+  ServerState state;
+  state.now = Timestamp::from_unix_us(static_cast<std::int64_t>(TRY(row.u64("now"))));
+  state.is_standby = TRY(row.boolean("standby"));
+  state.has_tablespaces = TRY(row.boolean("tablespaces"));
+  return state;
 }
 
 // Tablespaces in place have a location relative to the data directory.
@@ -129,19 +138,22 @@ Result<CopiedFiles> record(const BaseBackupEnd& end, const TarUnpacker& unpacker
 Result<CopiedFiles> copy_remote_files(const BaseBackupRequest& request,
                                       const StartWriter& start_writer, Observer& observer,
                                       std::stop_token stop) {
-  const auto [started, is_standby] = TRY(time_and_role(request.conninfo, stop));
+  const auto before = TRY(server_state(request.conninfo, stop));
   ConnectionOptions options;
   options.application_name = "pitr backup";
   auto connection = TRY(ReplicationConnection::open(request.conninfo, options, stop));
   RemoteSink sink(request, start_writer, observer);
-  const auto end = TRY(run_base_backup(connection, stream_options(request), sink, stop));
-  const auto ended = TRY(time_and_role(request.conninfo, stop));
-  TRY(sink.finish(ended.first));
+  auto stream = stream_options(request);
+  // Asked for without need, the server sends an empty map and lists it in its manifest.
+  stream.tablespace_map = before.has_tablespaces;
+  const auto end = TRY(run_base_backup(connection, stream, sink, stop));
+  const auto after = TRY(server_state(request.conninfo, stop));
+  TRY(sink.finish(after.now));
 
   auto copied = TRY(record(end, sink.unpacker()));
-  copied.start_time = started;
-  copied.stop_time = ended.first;
-  copied.from_standby = is_standby;
+  copied.start_time = before.now;
+  copied.stop_time = after.now;
+  copied.from_standby = before.is_standby;
   if (!end.checksum_failure.empty()) {
     copied.checksum_failure_count = 1;
     observer.warn("the server found damaged pages: " + end.checksum_failure);

@@ -54,10 +54,11 @@ Result<void> TarUnpacker::entry(const TarEntry& entry) {
       file_.type = FileType::kDirectory;
       return {};
     case TarEntry::Kind::kSymlink:
-      return Error::corrupt(
-          fmt::format("the server sent a link, {}, although a tablespace map was "
-                      "asked for",
-                      file_.path));
+      return Error::transient(
+                 fmt::format("the server sent a link, {}: a tablespace was created while the "
+                             "backup started",
+                             file_.path))
+          .with_hint("start the backup again");
   }
   return {};
 }

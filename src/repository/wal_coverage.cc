@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "postgres/wal/xact_scan.h"
+
 namespace pitr {
 
 namespace {
@@ -34,6 +36,7 @@ class CoverageWalk {
   Result<std::optional<wal::SegmentFacts>> load_facts(SegmentId segment);
   bool follows_on(const wal::SegmentFacts& facts) const;
   Result<std::optional<wal::Carry>> carry_into(SegmentId segment);
+  wal::DecoderOptions decoder_options(SegmentId segment) const;
   Result<void> look_behind_the_end(std::uint64_t number);
   bool is_first() const { return coverage_.segments.empty(); }
   bool reached() const { return until_ && aligned(coverage_.end) >= *until_; }
@@ -148,33 +151,33 @@ Result<bool> CoverageWalk::add_incomplete(SegmentId segment) {
   return false;
 }
 
+// From the segments that the walk has passed, and from what lies before its start.
 Result<std::optional<wal::Carry>> CoverageWalk::carry_into(SegmentId segment) {
-  if (is_first()) return std::optional<wal::Carry>();
-  const SegmentId before = coverage_.segments.back().segment;
-  const auto bytes = TRY(archive_.read_segment(before));
+  const auto reader = [&](std::uint64_t number) -> Result<Bytes> {
+    for (const auto& passed : coverage_.segments) {
+      if (passed.segment.number == number) return archive_.read_segment(passed.segment);
+    }
+    return archive_.read_segment({segment.timeline, number});
+  };
+  return wal::carry_into(decoder_options(segment), segment.number, reader);
+}
+
+wal::DecoderOptions CoverageWalk::decoder_options(SegmentId segment) const {
   wal::DecoderOptions options;
   options.system_identifier = archive_.store().id().system_identifier;
   options.segment_size = archive_.segment_size();
   options.timeline = segment.timeline;
-  const Lsn start = archive_.segment_size().start_of(before.number);
-  auto decoder = TRY(wal::WalDecoder::start(options, start, std::nullopt, {}));
-  TRY(decoder.push(bytes));
-  auto carry = TRY(decoder.carry());
-  return std::optional<wal::Carry>(std::move(carry));
+  return options;
 }
 
 Result<bool> CoverageWalk::add_decoded(SegmentId segment, ByteView bytes, bool is_complete) {
-  const SegmentSize size = archive_.segment_size();
-  const Lsn start = size.start_of(segment.number);
+  const Lsn start = archive_.segment_size().start_of(segment.number);
   const auto left = history_.switch_point(segment.timeline);
   if (left && *left < start + bytes.size()) bytes = bytes.first(*left - start);
 
-  wal::DecoderOptions options;
-  options.system_identifier = archive_.store().id().system_identifier;
-  options.segment_size = size;
-  options.timeline = segment.timeline;
   auto carry = TRY(carry_into(segment));
-  auto decoded = wal::decode_valid_prefix(options, start, std::move(carry), bytes, {});
+  auto decoded =
+      wal::decode_valid_prefix(decoder_options(segment), start, std::move(carry), bytes, {});
   const auto valid = TRY(std::move(decoded));
   if (!valid.last_record.is_none()) {
     coverage_.last_record = valid.last_record;

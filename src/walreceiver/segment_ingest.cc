@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "postgres/timeline_history.h"
+#include "postgres/wal/xact_scan.h"
 
 namespace pitr {
 
@@ -89,41 +90,29 @@ Result<void> SegmentIngest::resolve_following(SegmentId segment, wal::Carry carr
   }
 }
 
-// The timeline that a segment's predecessor is stored on: its own, or at its timeline's first
-// segment an ancestor's.
-Result<std::optional<Bytes>> SegmentIngest::read_preceding(SegmentId segment) {
-  if (segment.number == 0) return std::optional<Bytes>();
-  SegmentId preceding{segment.timeline, segment.number - 1};
-  auto bytes = archive_.read_segment(preceding);
-  if (bytes) return std::optional<Bytes>(std::move(*bytes));
-  if (bytes.error().kind() != ErrorKind::kNotFound) return Error(std::move(bytes).error());
-  if (segment.timeline == TimelineId(1)) return std::optional<Bytes>();
-
-  auto text = archive_.read_history(segment.timeline);
-  if (!text && text.error().kind() == ErrorKind::kNotFound) return std::optional<Bytes>();
-  const auto history_bytes = TRY(std::move(text));
-  const auto history = TRY(TimelineHistory::parse(segment.timeline, as_text(history_bytes)));
-  const Lsn border = archive_.segment_size().start_of(segment.number);
-  preceding.timeline = history.timeline_at(border - 1);
-  if (preceding.timeline == segment.timeline) return std::optional<Bytes>();
-  bytes = archive_.read_segment(preceding);
-  if (bytes) return std::optional<Bytes>(std::move(*bytes));
-  if (bytes.error().kind() == ErrorKind::kNotFound) return std::optional<Bytes>();
-  return Error(std::move(bytes).error());
+// The segment of that number which leads to the timeline: its own, or where that isn't stored, as
+// at a timeline's beginning, the ancestor's that holds the bytes before the segment's end.
+Result<Bytes> SegmentIngest::read_leading_to(TimelineId timeline, std::uint64_t number) {
+  auto bytes = archive_.read_segment({timeline, number});
+  if (bytes || bytes.error().kind() != ErrorKind::kNotFound || timeline == TimelineId(1)) {
+    return bytes;
+  }
+  const auto text = TRY(archive_.read_history(timeline));
+  const auto history = TRY(TimelineHistory::parse(timeline, as_text(text)));
+  const Lsn segment_end = archive_.segment_size().start_of(number + 1);
+  const TimelineId ancestor = history.timeline_at(segment_end - 1);
+  if (ancestor == timeline) return bytes;
+  return archive_.read_segment({ancestor, number});
 }
 
 Result<std::optional<wal::Carry>> SegmentIngest::carry_into(SegmentId segment) {
   if (auto carry = recall(segment)) return carry;
-  const auto bytes = TRY(read_preceding(segment));
-  if (!bytes) return std::optional<wal::Carry>();
-  const Lsn start = archive_.segment_size().start_of(segment.number - 1);
-  auto started = wal::WalDecoder::start(decoder_options(segment.timeline), start, std::nullopt,
-                                        [](const wal::Record&) { return Result<void>(); });
-  auto decoder = TRY(std::move(started));
-  TRY(decoder.push(*bytes));
-  auto carry = TRY(decoder.carry());
-  remember(segment, carry);
-  return std::optional<wal::Carry>(std::move(carry));
+  const auto reader = [&](std::uint64_t number) {
+    return read_leading_to(segment.timeline, number);
+  };
+  auto carry = TRY(wal::carry_into(decoder_options(segment.timeline), segment.number, reader));
+  if (carry) remember(segment, *carry);
+  return carry;
 }
 
 Result<std::uint32_t> SegmentIngest::seal_complete_tails(TimelineId timeline) {

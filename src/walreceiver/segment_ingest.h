@@ -29,8 +29,8 @@ class SegmentIngest {
   Result<PutOutcome> put(SegmentId segment, ByteView bytes,
                          std::optional<wal::Carry> carry = std::nullopt);
 
-  // What crosses the start of a segment, from the stored segment before it, on its own timeline or
-  // an ancestor's. nullopt where that segment isn't stored whole.
+  // What crosses the start of a segment, from the stored segments before it (as many as a record
+  // spans), on its own timeline or an ancestor's. nullopt where one of them isn't stored whole.
   Result<std::optional<wal::Carry>> carry_into(SegmentId segment);
 
   // Complete segments that a crash left as tails only are stored as segments. Returns how many.
@@ -42,7 +42,7 @@ class SegmentIngest {
   Result<void> check_identity(SegmentId segment, ByteView bytes) const;
   Result<void> derive_facts(SegmentId segment, ByteView bytes, std::optional<wal::Carry> carry);
   Result<void> resolve_following(SegmentId segment, wal::Carry carry);
-  Result<std::optional<Bytes>> read_preceding(SegmentId segment);
+  Result<Bytes> read_leading_to(TimelineId timeline, std::uint64_t number);
 
   void remember(SegmentId next, const wal::Carry& carry);
   std::optional<wal::Carry> recall(SegmentId segment) const;
