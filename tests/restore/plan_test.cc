@@ -1,0 +1,302 @@
+// The planner on WAL that the test writes itself: which backup, which record, and what is refused.
+
+#include "restore/plan.h"
+
+#include <fmt/format.h>
+
+#include "postgres/wal/segment_facts.h"
+#include "postgres/wal/wal_builder.h"
+#include "storage/memory/memory_storage.h"
+
+namespace pitr {
+namespace {
+
+using test::WalBuilder;
+using testing::HasSubstr;
+
+template <typename T>
+T take(Result<T> result) {
+  if (!result.has_value()) throw std::runtime_error(result.error().message());
+  if constexpr (!std::is_void_v<T>) return std::move(result).value();
+}
+
+constexpr std::int64_t kNoon = 1'772'366'400'000'000;  // 2026-03-01 12:00 UTC
+Timestamp at(double second) {
+  return Timestamp::from_unix_us(kNoon + static_cast<std::int64_t>(second * 1e6));
+}
+
+class PlanTest : public testing::Test {
+ protected:
+  PlanTest()
+      : storage_(clock_),
+        repository_(take(Repository::init(storage_, std::nullopt))),
+        store_(*repository_, {"main", wal_.options().system_identifier, 15},
+               wal_.options().segment_size),
+        archive_(store_),
+        facts_(store_) {}
+
+  // A backup of everything written so far, with what it needs of WAL.
+  void back_up(double start_second, double stop_second) {
+    BackupManifest backup(BackupId::make(at(start_second), backups_.size()));
+    backup.incarnation = store_.id();
+    backup.server_version_num = 150000;
+    backup.timeline = wal_.options().timeline;
+    const auto& checkpoint = wal_.checkpoint(false, wal_.position());
+    backup.start_lsn = checkpoint.start;
+    if (inside_) inside_();
+    backup.stop_lsn = wal_.backup_end(backup.start_lsn).end;
+    backup.start_time = at(start_second);
+    backup.stop_time = at(stop_second);
+    backups_.push_back(backup);
+  }
+
+  // Everything written, as segments with facts; the last one as a tail.
+  void store_wal(std::optional<std::uint64_t> without = {}) {
+    const auto size = wal_.options().segment_size;
+    std::optional<wal::Carry> carry;
+    for (auto number = wal_.first_segment(); number <= wal_.last_segment(); ++number) {
+      const SegmentId segment{wal_.options().timeline, number};
+      if (number == wal_.last_segment()) {
+        auto tail = take(archive_.start_tail(segment, 0));
+        const auto from = size.start_of(number) - wal_.start();
+        take(tail->append(ByteView(wal_.bytes()).subspan(from)));
+        break;
+      }
+      const auto bytes = wal_.segment(number);
+      wal::DecoderOptions options;
+      options.segment_size = size;
+      options.timeline = segment.timeline;
+      wal::Carry out;
+      const auto facts = take(wal::build_segment_facts(segment, options, carry, bytes, &out));
+      carry = out;
+      if (without == number) continue;
+      take(archive_.put_segment(segment, bytes));
+      take(facts_.put(facts));
+    }
+  }
+
+  void next_segment() {
+    wal_.filler(4000);
+    wal_.switch_segment();
+  }
+
+  Result<RestorePlan> plan(RestoreTarget target, std::optional<TimelineId> timeline = {},
+                           std::optional<BackupId> backup = {}) {
+    return make_plan({archive_, facts_, backups_}, {std::move(target), timeline, backup});
+  }
+  Error refusal(RestoreTarget target, std::optional<TimelineId> timeline = {}) {
+    auto planned = plan(std::move(target), timeline);
+    if (planned.has_value()) {
+      ADD_FAILURE() << "planned to end at " << to_string(planned->end);
+      return Error::internal("planned");
+    }
+    return planned.error();
+  }
+  void set_watermark(Lsn lsn, double second) {
+    take(facts_.put_watermark({wal_.options().timeline, lsn, at(second)}));
+  }
+
+  SystemClock clock_;
+  MemoryStorage storage_;
+  WalBuilder wal_;
+  std::unique_ptr<Repository> repository_;
+  IncarnationStore store_;
+  WalArchive archive_;
+  FactsStore facts_;
+  std::vector<BackupManifest> backups_;
+  std::function<void()> inside_;
+};
+
+TEST_F(PlanTest, ATimeBetweenCommitsEndsBeforeTheFirstLaterOne) {
+  back_up(0, 1);
+  const auto kept = wal_.commit(100, at(10));
+  next_segment();
+  const auto before = wal_.filler(300);
+  const auto dropped = wal_.commit(101, at(20));
+  wal_.commit(102, at(30));
+  store_wal();
+  const auto found = take(plan(TargetTime{at(15)}));
+  EXPECT_EQ(found.target_lsn, dropped.start);
+  EXPECT_FALSE(found.inclusive);
+  EXPECT_EQ(found.end, before.end);
+  EXPECT_EQ(found.target_record_end, dropped.end);
+  ASSERT_TRUE(found.last_kept && found.first_dropped);
+  EXPECT_EQ(found.last_kept->start, kept.start);
+  EXPECT_EQ(found.last_kept->xid, 100u);
+  EXPECT_EQ(found.first_dropped->xid, 101u);
+  EXPECT_EQ(found.segments, (std::vector<SegmentRun>{{TimelineId(1), 1, 2}}));
+  EXPECT_EQ(found.cut_off.count, 0u);
+}
+
+TEST_F(PlanTest, EqualTimesAreKeptOrDroppedTogether) {
+  back_up(0, 1);
+  const auto first = wal_.commit(100, at(10));
+  wal_.commit(101, at(10));
+  const auto later = wal_.abort(102, at(11));
+  store_wal();
+  EXPECT_EQ(take(plan(TargetTime{at(10)})).target_lsn, later.start);
+  EXPECT_EQ(take(plan(TargetTime{at(10), false})).target_lsn, first.start);
+}
+
+TEST_F(PlanTest, CommitsThatALaterOneCutsOffAreListed) {
+  back_up(0, 1);
+  wal_.commit(100, at(10));
+  const auto later = wal_.commit(101, at(20));
+  next_segment();
+  for (std::uint32_t i = 0; i < 12; ++i) wal_.commit(200 + i, at(14 + 0.01 * i));
+  wal_.commit(300, at(30));
+  store_wal();
+  const auto found = take(plan(TargetTime{at(15)}));
+  EXPECT_EQ(found.target_lsn, later.start);
+  EXPECT_EQ(found.cut_off.count, 12u);
+  ASSERT_EQ(found.cut_off.commits.size(), 10u);
+  EXPECT_EQ(found.cut_off.commits.front().xid, 200u);
+  EXPECT_EQ(found.cut_off.largest_skew, Microseconds(6'000'000));
+  ASSERT_EQ(found.warnings.size(), 1u);
+  EXPECT_THAT(found.warnings[0], HasSubstr("12 commits with times up to the target"));
+}
+
+TEST_F(PlanTest, ATimeBeforeABackupsStopTakesAnOlderBackupOrIsRefused) {
+  back_up(0, 1);
+  wal_.commit(100, at(10));
+  const auto dropped = wal_.commit(101, at(20));
+  back_up(21, 22);
+  wal_.commit(102, at(40));
+  store_wal();
+  auto found = take(plan(TargetTime{at(15)}));
+  EXPECT_EQ(found.backup.id, backups_[0].id);
+  EXPECT_EQ(found.target_lsn, dropped.start);
+  EXPECT_EQ(take(plan(TargetTime{at(30)})).backup.id, backups_[1].id);
+  const auto error = refusal(TargetTime{at(0.5)});
+  EXPECT_EQ(error.kind(), ErrorKind::kInvalid);
+  EXPECT_THAT(error.hint(), HasSubstr(to_string(at(1))));
+}
+
+TEST_F(PlanTest, ABackupWithALaterCommitInsideCannotReachTheTime) {
+  inside_ = [&] { wal_.commit(50, at(9)); };  // a clock that was ahead
+  back_up(0, 1);
+  wal_.commit(100, at(10));
+  store_wal();
+  const auto error = refusal(TargetTime{at(5)});
+  EXPECT_THAT(error.message(), HasSubstr("contains the commit of transaction 50"));
+  EXPECT_THAT(error.hint(), HasSubstr(to_string(at(9))));
+}
+
+TEST_F(PlanTest, ATimeBehindAllCommitsNeedsAWatermarkThatIsReached) {
+  back_up(0, 1);
+  wal_.commit(100, at(10));
+  const auto last = wal_.filler(100);
+  store_wal();
+  EXPECT_THAT(refusal(TargetTime{at(15)}).message(), HasSubstr("nothing says that no later one"));
+  set_watermark(last.end, 14);
+  EXPECT_THAT(refusal(TargetTime{at(15)}).message(), HasSubstr("known to be complete until"));
+  const auto found = take(plan(TargetTime{at(14)}));
+  EXPECT_EQ(found.target_lsn, last.start);
+  EXPECT_TRUE(found.inclusive);
+  EXPECT_EQ(found.end, last.end);
+  // There was more once, and it isn't stored.
+  set_watermark(last.end + 4096, 20);
+  EXPECT_THAT(refusal(TargetTime{at(15)}).message(), HasSubstr("WAL is missing"));
+  EXPECT_THAT(refusal(TargetLatest()).message(), HasSubstr("WAL is missing"));
+}
+
+TEST_F(PlanTest, AHoleBeforeTheTargetIsNamedAndOneBehindItDoesNoHarm) {
+  back_up(0, 1);
+  wal_.commit(100, at(10));
+  const auto second = wal_.commit(101, at(20));
+  next_segment();
+  next_segment();
+  wal_.commit(102, at(30));
+  wal_.commit(103, at(40));
+  store_wal(/*without=*/2);
+  EXPECT_EQ(take(plan(TargetTime{at(15)})).target_lsn, second.start);
+  for (const RestoreTarget& target :
+       {RestoreTarget(TargetTime{at(35)}), RestoreTarget(TargetLatest()),
+        RestoreTarget(TargetLsn{wal_.position() - 8})}) {
+    EXPECT_THAT(refusal(target).message(), HasSubstr("000000010000000000000002 is not in"));
+  }
+}
+
+TEST_F(PlanTest, LsnsFollowPostgresqlsRule) {
+  back_up(0, 1);
+  const auto before = wal_.filler(100);
+  const auto record = wal_.commit(100, at(10));
+  wal_.commit(101, at(11));
+  store_wal();
+  auto found = take(plan(TargetLsn{record.start}));
+  EXPECT_EQ(found.target_lsn, record.start);
+  EXPECT_EQ(found.end, record.end);
+  found = take(plan(TargetLsn{before.start + 1}));
+  EXPECT_EQ(found.target_lsn, record.start);
+  found = take(plan(TargetLsn{record.start, false}));
+  EXPECT_EQ(found.end, before.end);
+  EXPECT_FALSE(found.inclusive);
+  EXPECT_EQ(found.first_dropped->xid, 100u);
+  // pg_current_wal_lsn() at the very end: nothing starts there.
+  found = take(plan(TargetLsn{wal_.position()}));
+  EXPECT_EQ(found.end, wal_.records().back().end);
+  EXPECT_THAT(refusal(TargetLsn{wal_.position() + 100}).message(), HasSubstr("is not in"));
+  EXPECT_THAT(refusal(TargetLsn{backups_[0].start_lsn}).message(), HasSubstr("consistent from"));
+}
+
+TEST_F(PlanTest, XidsAreFoundWhereverTheyEndAndWrapsAreTold) {
+  back_up(0, 1);
+  wal_.commit(4294967290u, at(9));
+  const auto first = wal_.commit(7, at(10));
+  next_segment();
+  const auto prepared = wal_.commit_prepared(8, at(11));
+  const auto again = wal_.abort(7, at(12));
+  store_wal();
+  auto found = take(plan(TargetXid{8}));
+  EXPECT_EQ(found.target_lsn, prepared.start);
+  found = take(plan(TargetXid{7}));
+  EXPECT_EQ(found.target_lsn, first.start);
+  ASSERT_EQ(found.warnings.size(), 1u);
+  EXPECT_THAT(found.warnings[0], HasSubstr(to_string(again.start)));
+  EXPECT_EQ(take(plan(TargetXid{7, false})).first_dropped->start, first.start);
+  EXPECT_EQ(refusal(TargetXid{9}).kind(), ErrorKind::kNotFound);
+}
+
+TEST_F(PlanTest, TheFirstRestorePointBehindTheNewestBackupThatHasOneIsTaken) {
+  back_up(0, 1);
+  const auto first = wal_.restore_point("release", at(5));
+  const auto second = wal_.restore_point("release", at(6));
+  back_up(10, 11);
+  const auto third = wal_.restore_point("other", at(12));
+  store_wal();
+  auto found = take(plan(TargetName{"release"}));
+  EXPECT_EQ(found.backup.id, backups_[0].id);
+  EXPECT_EQ(found.target_lsn, first.start);
+  ASSERT_EQ(found.warnings.size(), 1u);
+  EXPECT_THAT(found.warnings[0], HasSubstr(to_string(second.start)));
+  EXPECT_EQ(take(plan(TargetName{"other"})).target_lsn, third.start);
+  EXPECT_EQ(refusal(TargetName{"none"}).kind(), ErrorKind::kNotFound);
+}
+
+TEST_F(PlanTest, ImmediateEndsWithTheBackupAndLatestWithTheLastRecord) {
+  back_up(0, 1);
+  const auto stop = wal_.records().back();
+  wal_.commit(100, at(10));
+  const auto last = wal_.filler(200);
+  store_wal();
+  EXPECT_EQ(take(plan(TargetImmediate())).end, stop.end);
+  const auto found = take(plan(TargetLatest()));
+  EXPECT_EQ(found.target_lsn, last.start);
+  EXPECT_TRUE(found.inclusive);
+  EXPECT_EQ(found.end, last.end);
+}
+
+TEST_F(PlanTest, UnknownTimelinesAndMissingBackupsAreRefused) {
+  EXPECT_EQ(refusal(TargetLatest()).kind(), ErrorKind::kNotFound);
+  back_up(0, 1);
+  wal_.commit(100, at(10));
+  store_wal();
+  const auto error = refusal(TargetLatest(), TimelineId(3));
+  EXPECT_EQ(error.kind(), ErrorKind::kNotFound);
+  EXPECT_THAT(error.hint(), HasSubstr("stored are: 1"));
+  const auto other = BackupId::make(at(77), 5);
+  EXPECT_EQ(plan(TargetLatest(), {}, other).error().kind(), ErrorKind::kNotFound);
+}
+
+}  // namespace
+}  // namespace pitr
