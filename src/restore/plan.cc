@@ -244,12 +244,14 @@ Result<void> Planner::add_remarks(RestorePlan& plan) {
   const Lsn begin = plan.history.begin_of(plan.timeline()).value_or(Lsn());
   const bool ends_at_branch = !plan.last_kept || plan.last_kept->start < begin;
   if (target && !plan.history.ancestors().empty() && ends_at_branch && plan.end >= begin) {
-    const auto until = TRY(parent_goes_on_until(sources_, plan.history, target->time));
-    if (until) {
+    // Only advice: what cannot be read on a timeline that isn't followed does no harm.
+    const auto goes_on = parent_goes_on_until(sources_, plan.history, target->time);
+    if (goes_on.has_value() && *goes_on) {
+      const auto until = *goes_on;
       const auto parent = plan.history.ancestors().back().timeline;
       plan.warnings.push_back(fmt::format(
-          "timeline {} left timeline {} at {}, and timeline {} has transactions of its own until "
-          "{}: if that is what you want, add --timeline {}",
+          "timeline {} left timeline {} at {}, and timeline {} has transactions of its own up to "
+          "{} at least: if that is what you want, add --timeline {}",
           to_string(plan.timeline()), to_string(parent), to_string(begin), to_string(parent),
           to_string(*until), to_string(parent)));
     }

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "repository/wal_coverage.h"
+#include "restore/covered_wal.h"
 
 namespace pitr {
 
@@ -13,6 +14,8 @@ namespace {
 
 // The newest transaction is looked for in this many segments before the end.
 constexpr std::uint64_t kSegmentsBack = 256;
+// That the parent goes on shows in its first segments behind the branch.
+constexpr std::size_t kSegmentsOfParent = 8;
 
 Result<std::optional<Timestamp>> newest_xact(const PlanSources& sources, TimelineId timeline) {
   const auto newest = TRY(sources.archive.newest_segment(timeline));
@@ -79,16 +82,16 @@ Result<std::optional<Timestamp>> parent_goes_on_until(const PlanSources& sources
   std::optional<Timestamp> latest;
   if (history.ancestors().empty()) return latest;
   const auto& parent = history.ancestors().back();
-  const auto newest = TRY(sources.archive.newest_segment(parent.timeline));
-  if (!newest) return latest;
-  const auto first = sources.archive.segment_size().number_of(parent.switch_point);
-  const auto facts = TRY(sources.facts.range(parent.timeline, first, newest->number));
-  for (const auto& one : facts) {
-    if (!one.has_xacts() || one.last_xact < parent.switch_point) continue;
-    if (one.min_xact_time > time) continue;
-    const auto known = std::min(one.max_xact_time, time);
-    latest = std::max(latest.value_or(known), known);
-  }
+  const auto parent_history = TRY(stored_history(sources.archive, parent.timeline));
+  auto wal =
+      TRY(CoveredWal::open(sources.archive, sources.facts, parent_history, parent.switch_point));
+  TRY(wal.visit_xacts(
+      parent.switch_point,
+      [&](const wal::SegmentFacts& facts) { return facts.min_xact_time <= time; },
+      kSegmentsOfParent,
+      [&](const wal::XactEnd& xact) {
+        if (xact.time <= time) latest = std::max(latest.value_or(xact.time), xact.time);
+      }));
   return latest;
 }
 
