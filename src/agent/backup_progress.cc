@@ -4,8 +4,8 @@ namespace pitr {
 
 void BackupProgress::phase(std::string_view name, std::uint64_t total_bytes) {
   std::lock_guard lock(mutex_);
-  state_.phase = name;
-  state_.total_bytes = total_bytes;
+  if (state_.phases.size() == kMaxPhases) state_.phases.pop_back();
+  state_.phases.push_back({std::string(name), total_bytes});
   done_bytes_ = 0;
 }
 

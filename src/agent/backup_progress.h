@@ -15,14 +15,15 @@ namespace pitr {
 
 class BackupProgress final : public Observer {
  public:
+  struct Phase {
+    std::string name;
+    std::uint64_t total_bytes = 0;  // 0: not known
+  };
   struct Snapshot {
-    std::string phase;
-    std::uint64_t total_bytes = 0;
-    std::uint64_t done_bytes = 0;
+    std::vector<Phase> phases;     // the last one is under way
+    std::uint64_t done_bytes = 0;  // of it
     std::vector<std::string> warnings;
     bool finished = false;
-
-    friend bool operator==(const Snapshot&, const Snapshot&) = default;
   };
 
   void phase(std::string_view name, std::uint64_t total_bytes) override;
@@ -35,6 +36,7 @@ class BackupProgress final : public Observer {
   Snapshot wait(Milliseconds timeout) const;
 
  private:
+  static constexpr std::size_t kMaxPhases = 1000;
   static constexpr std::size_t kMaxWarnings = 100;
   Snapshot snapshot_locked() const;
 

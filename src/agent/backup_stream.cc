@@ -74,8 +74,10 @@ static Json to_json(const Error& error) {
 static std::string changes(const BackupProgress::Snapshot& before,
                            const BackupProgress::Snapshot& now) {
   std::string lines;
-  if (now.phase != before.phase || now.total_bytes != before.total_bytes) {
-    lines += to_line({{"event", "phase"}, {"name", now.phase}, {"total_bytes", now.total_bytes}});
+  for (std::size_t i = before.phases.size(); i < now.phases.size(); ++i) {
+    const auto& phase = now.phases[i];
+    lines +=
+        to_line({{"event", "phase"}, {"name", phase.name}, {"total_bytes", phase.total_bytes}});
   }
   for (std::size_t i = before.warnings.size(); i < now.warnings.size(); ++i) {
     lines += to_line({{"event", "warning"}, {"message", now.warnings[i]}});

@@ -269,8 +269,11 @@ ServiceStatus ClusterService::status() const {
   status.last_backup_run = last_backup_run_;
   if (running_backup_) {
     const auto progress = running_backup_->snapshot();
-    status.running_backup =
-        RunningBackup{backup_started_, progress.phase, progress.done_bytes, progress.total_bytes};
+    status.running_backup = RunningBackup{backup_started_, "starting", progress.done_bytes, 0};
+    if (!progress.phases.empty()) {
+      status.running_backup->phase = progress.phases.back().name;
+      status.running_backup->total_bytes = progress.phases.back().total_bytes;
+    }
   }
   return status;
 }

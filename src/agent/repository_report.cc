@@ -24,10 +24,23 @@ Result<std::optional<TimelineId>> current_timeline(const WalArchive& archive,
   return current ? current : timelines.back();
 }
 
+// Whether all WAL before lsn is there. Between the last record and what the server calls its end
+// lies padding: to the segment's end after a switch, else a page header at most.
+bool reaches(const WalCoverage& coverage, SegmentSize segment_size, Lsn lsn) {
+  static constexpr std::uint64_t kMostPadding = 64;
+  if (lsn <= coverage.end) return true;
+  if (coverage.has_gap || coverage.segments.empty()) return false;
+  const auto& last = coverage.segments.back();
+  if (lsn - coverage.end <= kMostPadding) return true;
+  return last.is_complete && lsn <= segment_size.start_of(last.segment.number + 1);
+}
+
 // Until when the covered WAL tells the whole story.
-Timestamp end_time(const WalCoverage& coverage, const std::optional<Watermark>& watermark,
-                   Timestamp at_least) {
-  if (watermark && watermark->lsn <= coverage.end) return std::max(at_least, watermark->time);
+Timestamp end_time(const WalCoverage& coverage, SegmentSize segment_size,
+                   const std::optional<Watermark>& watermark, Timestamp at_least) {
+  if (watermark && reaches(coverage, segment_size, watermark->lsn)) {
+    return std::max(at_least, watermark->time);
+  }
   for (auto segment = coverage.segments.rbegin(); segment != coverage.segments.rend(); ++segment) {
     if (segment->facts && segment->facts->has_xacts()) {
       return std::max(at_least, segment->facts->max_xact_time);
@@ -59,9 +72,10 @@ Result<void> add_windows(RepositoryReport& report, const WalArchive& archive,
     report.window_ended_by = coverage.has_gap ? coverage.ended_by : "";
     covered = coverage.end;
     if (covered < backup->stop_lsn) continue;
-    report.windows.push_back({backup->id, *timeline, backup->stop_time,
-                              end_time(coverage, report.watermark, backup->stop_time),
-                              backup->stop_lsn, covered});
+    report.windows.push_back(
+        {backup->id, *timeline, backup->stop_time,
+         end_time(coverage, archive.segment_size(), report.watermark, backup->stop_time),
+         backup->stop_lsn, covered});
   }
   return {};
 }

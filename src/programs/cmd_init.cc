@@ -79,9 +79,9 @@ void tell_next_steps(const CommandContext& context) {
   const std::string option = config_option(context);
   print(
       fmt::format("\nNext:\n"
-                  "  pitr-agent{0}     streams WAL from now on (as a service: systemctl enable "
-                  "--now pitr-agent)\n"
-                  "  pitr backup{0}    takes the first base backup",
+                  "  pitr-agent{0}     streams WAL for as long as it runs (as a service:\n"
+                  "      systemctl enable --now pitr-agent)\n"
+                  "  pitr backup{0}    takes a base backup",
                   option));
 }
 
