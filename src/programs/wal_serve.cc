@@ -19,6 +19,7 @@
 #include "config/load.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "postgres/control_file.h"
 #include "postgres/data_directory.h"
 #include "programs/exit_codes.h"
 #include "restore/prefetcher.h"
@@ -96,13 +97,21 @@ bool is_server_alive(const Path& data_directory) {
   return pid > 0 && (::kill(pid, 0) == 0 || errno == EPERM);
 }
 
+// Without the signal file alone it is not over: the server removes it before it writes the new
+// timeline's history, for which it asks for the old one's (StartupXLOG, xlog.c).
+bool is_recovery_over(const Path& data_directory) {
+  std::error_code failure;
+  if (std::filesystem::exists(data_directory / "recovery.signal", failure)) return false;
+  const auto control = read_control_file(data_directory);
+  return control.has_value() && control->state == ClusterState::kInProduction;
+}
+
 // Returns when nobody will ask any more.
 void watch(const WalServeOptions& options, const Path& data_directory,
            const Prefetcher& prefetcher) {
   bool was_alive = false;
   for (;;) {
-    std::error_code failure;
-    if (!std::filesystem::exists(data_directory / "recovery.signal", failure)) {
+    if (is_recovery_over(data_directory)) {
       log::info("recovery is over");
       return;
     }

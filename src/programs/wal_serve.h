@@ -20,8 +20,8 @@ struct WalServeOptions {
   Milliseconds watch_interval{500};  // how often it looks whether recovery is over
 };
 
-// Serves until recovery is over (recovery.signal is gone), the server that was there is gone, or
-// idle_limit. kConflict where another one serves this restore.
+// Serves until recovery is over (the server is in production), the server that was there is gone,
+// or idle_limit. kConflict where another one serves this restore.
 Result<void> serve_wal(const WalServeOptions& options);
 
 int get_wal_file(const Path& plan, const std::string& file_name, const Path& to);
