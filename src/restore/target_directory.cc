@@ -76,7 +76,9 @@ Result<PlaceState> inspect_data_directory(const Path& path) {
   std::erase(entries, "lost+found");
   if (entries.empty()) return state;
   std::error_code failure;
-  if (fs::exists(restoring_marker(path), failure)) {
+  // Killed before the marker was written, a restore leaves its directory alone.
+  const bool is_begun = entries.size() == 1 && entries.front() == kRestoreDirectory;
+  if (is_begun || fs::exists(restoring_marker(path), failure)) {
     state.occupancy = Occupancy::kInterrupted;
     state.description = "a restore that was interrupted";
     return state;

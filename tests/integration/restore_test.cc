@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <fstream>
+#include <random>
 
 #include "repository/incarnations.h"
 #include "support/pgbench.h"
@@ -239,6 +240,45 @@ TEST_F(RestoreTest, ReplacesOnlyWhatItMayReplace) {
   again = restore({"--latest", "--target-dir", repository_.directory(), "--force"});
   EXPECT_EQ(again.status.exit_code, 2);
   EXPECT_THAT(again.err, HasSubstr("neither empty nor a data directory"));
+}
+
+TEST_F(RestoreTest, KilledAnywhereNothingCanStartAndItCanBeRunAgain) {
+  back_up();
+  insert();
+  repository_.catch_up(cluster_);
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  std::mt19937 random(seed);
+  const std::vector<std::string> argv = {Path(PITR_PROGRAM_DIRECTORY) / "pitr-restore",
+                                         "--config",
+                                         config_file(),
+                                         "--latest",
+                                         "--target-dir",
+                                         target(),
+                                         "--force"};
+  int interrupted = 0;
+  for (int round = 0; round < 20; ++round) {
+    auto process = must(Subprocess::start(argv));
+    (void)process.wait(Milliseconds(std::uniform_int_distribution<int>(5, 300)(random)));
+    process.kill();
+    if (!std::filesystem::exists(target())) continue;
+    const bool can_start = std::filesystem::exists(target() / "global" / "pg_control");
+    if (can_start) {
+      EXPECT_TRUE(std::filesystem::exists(target() / "recovery.signal"));
+      EXPECT_TRUE(std::filesystem::exists(target() / "backup_label"));
+    } else {
+      ++interrupted;
+      // Either the marker says so, or next to nothing was done yet: the old pg_control is gone, or
+      // the directory was made.
+      EXPECT_TRUE(std::filesystem::exists(target() / "pitr_restore" / "restoring") ||
+                  std::filesystem::exists(target() / "PG_VERSION") ||
+                  !std::filesystem::exists(target() / "base"));
+    }
+  }
+  RecordProperty("interrupted", interrupted);
+  const auto output = restore(with_start({"--latest", "--force"}));
+  EXPECT_EQ(output.status.exit_code, 0) << output.out << output.err << server_log();
+  EXPECT_EQ(ask("SELECT string_agg(i::text, ',') FROM t"), "1");
 }
 
 TEST_F(RestoreTest, TablespacesGoWhereTheMapSays) {
