@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-matrix tidy asan tsan fuzz bench kill install clean
+.PHONY: help build demo test test-matrix tidy format asan tsan fuzz bench kill install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
@@ -34,6 +34,10 @@ test-matrix: ## run the main job on PostgreSQL 13 to 18
 tidy: ## check format, layers, sizes and clang-tidy of changed files (ALL=1: of all)
 	@scripts/setup.sh tidy
 	@scripts/tidy.sh $(if $(ALL),--all)
+
+format: ## bring all files into the format that tidy asks for
+	@scripts/setup.sh tidy
+	@find src tests bench -name '*.cc' -o -name '*.h' | xargs clang-format-19 -i
 
 asan: ## run the tests with the address and undefined behaviour sanitizers
 	@scripts/setup.sh test
