@@ -69,14 +69,16 @@ Result<ClusterService*> Agent::find(const std::string& cluster) const {
 http::Response Agent::store_wal(const http::Request& request) {
   const auto service = find(request.parameter("cluster"));
   if (!service) return http::Response::of(service.error());
-  auto outcome = (*service)->archive_wal(request.query_value("path"));
+  const auto path = request.query_value("path");
+  const auto outcome = (*service)->archive_wal(path);
   if (!outcome) {
+    const Error& error = outcome.error();
+    log::error("cluster {}: archiving {}: {}", (*service)->config().name, path, error.message());
     // Not found would tell pitr-archive that the cluster isn't known.
-    const auto kind = outcome.error().kind();
-    if (kind != ErrorKind::kNotFound) return http::Response::of(outcome.error());
-    const Error error(ErrorKind::kTransient, outcome.error().message());
-    return http::Response::of(Error(error).with_hint(outcome.error().hint()));
+    if (error.kind() != ErrorKind::kNotFound) return http::Response::of(error);
+    return http::Response::of(Error::transient(error.message()).with_hint(error.hint()));
   }
+  log::debug("cluster {}: {} is archived", (*service)->config().name, path);
   http::Response response;
   response.body = *outcome == PutOutcome::kStored ? "stored\n" : "already there\n";
   return response;

@@ -6,6 +6,7 @@
 
 #include "agent/backup_progress.h"
 #include "agent/status_json.h"
+#include "common/log.h"
 
 namespace pitr {
 
@@ -96,6 +97,14 @@ static Result<void> write_progress(BackupProgress& progress, http::ResponseStrea
   return {};
 }
 
+static void log_end(const std::string& cluster, const Result<BackupManifest>& result) {
+  if (!result) {
+    return log::error("cluster {}: the backup failed: {}", cluster, result.error().message());
+  }
+  log::info("cluster {}: backup {} is complete: {} files, {} bytes, stored as {} bytes", cluster,
+            result->id.text(), result->file_count, result->total_bytes, result->stored_bytes);
+}
+
 static Result<void> run_and_stream(ClusterService& service, const BackupOptions& options,
                                    std::stop_token server_stop, http::ResponseStream& stream) {
   BackupProgress progress;
@@ -104,6 +113,7 @@ static Result<void> run_and_stream(ClusterService& service, const BackupOptions&
   std::optional<Result<BackupManifest>> result;
   std::jthread backup([&] {
     result = service.take_backup(options, progress, stop.get_token());
+    log_end(service.config().name, *result);
     progress.finish();
   });
   const auto written = write_progress(progress, stream);

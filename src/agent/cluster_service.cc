@@ -128,14 +128,7 @@ Result<bool> ClusterService::was_replaced(const Opened& opened) {
 Result<PutOutcome> ClusterService::archive_wal(const Path& path) {
   const auto file = TRY(read_archived_file(path));
   const auto opened = TRY(open_by_file(file));
-  auto outcome = store_archived_file(opened->ingest, file);
-  if (!outcome) {
-    log::error("cluster {}: archiving {}: {}", config_.name, file.name, outcome.error().message());
-  } else {
-    log::debug("cluster {}: {} {}", config_.name, file.name,
-               *outcome == PutOutcome::kStored ? "archived" : "is archived already");
-  }
-  return outcome;
+  return store_archived_file(opened->ingest, file);
 }
 
 // ---- Backups
@@ -226,12 +219,8 @@ void ClusterService::end_backup(const Result<BackupManifest>& result) {
   last_backup_run_ = EndedBackup{clock_.now(), {}, {}};
   if (result) {
     last_backup_run_->backup = result->id.text();
-    log::info("cluster {}: backup {} is complete: {} files, {} bytes, stored as {} bytes",
-              config_.name, result->id.text(), result->file_count, result->total_bytes,
-              result->stored_bytes);
   } else {
     last_backup_run_->error = result.error().message();
-    log::error("cluster {}: the backup failed: {}", config_.name, result.error().message());
   }
 }
 

@@ -1,6 +1,6 @@
-// JSON of what the agent and the command line tell: the members are stable, and documented by
-// "pitr status --help" and its likes. LSNs and 64-bit identifiers are strings, times are UTC as
-// to_string(Timestamp) writes them, sizes are numbers of bytes, what isn't known is null.
+// JSON of what the agent and the command line tell. Member names are stable. LSNs and 64-bit
+// identifiers are strings, times are UTC as to_string(Timestamp) writes them, sizes are numbers of
+// bytes, what isn't known is null. Pure functions.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -14,7 +14,7 @@ namespace pitr {
 nlohmann::json to_json(const BackupManifest& manifest);
 nlohmann::json to_json(const ClusterStatus& status);
 
-// The reverse, for what an agent sent. kCorrupt where it isn't that.
+// What an agent sent. kCorrupt where it isn't JSON.
 Result<nlohmann::json> parse_json(std::string_view text);
 
 }  // namespace pitr

@@ -3,20 +3,14 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include <string>
-
 namespace pitr::log {
 
 static spdlog::level::level_enum to_spdlog(Level level) {
   switch (level) {
-    case Level::kDebug:
-      return spdlog::level::debug;
-    case Level::kInfo:
-      return spdlog::level::info;
-    case Level::kWarning:
-      return spdlog::level::warn;
-    case Level::kError:
-      return spdlog::level::err;
+    case Level::kDebug: return spdlog::level::debug;
+    case Level::kInfo: return spdlog::level::info;
+    case Level::kWarning: return spdlog::level::warn;
+    case Level::kError: return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -31,26 +25,8 @@ static spdlog::logger& logger() {
   return *instance;
 }
 
-void set_level(Level level) {
-  logger().set_level(to_spdlog(level));
-}
+void set_level(Level level) { logger().set_level(to_spdlog(level)); }
 
-// libpq's messages have several lines, the further ones indented.
-static std::string on_one_line(std::string_view message) {
-  std::string line;
-  for (const char c : message) {
-    const bool is_break = c == '\n' || c == '\r' || c == '\t';
-    if (!is_break) {
-      line += c;
-    } else if (!line.empty() && line.back() != ' ') {
-      line += ' ';
-    }
-  }
-  return line;
-}
-
-void write(Level level, std::string_view message) {
-  logger().log(to_spdlog(level), on_one_line(message));
-}
+void write(Level level, std::string_view message) { logger().log(to_spdlog(level), message); }
 
 }  // namespace pitr::log

@@ -91,8 +91,7 @@ static std::string readable(std::string message) {
   if (const auto location = message.find("\nLOCATION:"); location != std::string::npos) {
     message.erase(location);
   }
-  while (message.ends_with('\n')) message.pop_back();
-  return message;
+  return on_one_line(message);
 }
 
 Error Session::connect_error(const std::string& where) {

@@ -28,9 +28,19 @@ static Error stopped() {
   return Error::cancelled("stopped while waiting for PostgreSQL");
 }
 
-static std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
-  return text;
+std::string on_one_line(std::string_view message) {
+  static constexpr std::string_view kBreaks = "\n\r\t ";
+  std::string line;
+  while (!message.empty()) {
+    const auto end = std::min(message.find('\n'), message.size());
+    auto part = message.substr(0, end);
+    message.remove_prefix(std::min(end + 1, message.size()));
+    part.remove_prefix(std::min(part.find_first_not_of(kBreaks), part.size()));
+    part = part.substr(0, part.find_last_not_of(kBreaks) + 1);
+    if (part.empty()) continue;
+    line.append(line.empty() ? "" : "; ").append(part);
+  }
+  return line;
 }
 
 static std::string_view field(const pg_result* result, int code) {
@@ -198,7 +208,7 @@ Error Session::error_of(const pg_result* result) {
   last_source_function_ = field(result, PG_DIAG_SOURCE_FUNCTION);
   if (last_sqlstate_.empty()) {
     return Error::transient(
-        fmt::format("{}: {}", describe(), trimmed(PQresultErrorMessage(result))));
+        fmt::format("{}: {}", describe(), on_one_line(PQresultErrorMessage(result))));
   }
   auto message = std::string(field(result, PG_DIAG_MESSAGE_PRIMARY));
   if (const auto detail = field(result, PG_DIAG_MESSAGE_DETAIL); !detail.empty()) {
@@ -214,7 +224,7 @@ Error Session::error_of(const pg_result* result) {
 Error Session::connection_error(std::string_view doing) {
   last_sqlstate_.clear();
   last_source_function_.clear();
-  const auto said = trimmed(PQerrorMessage(connection_.get()));
+  const auto said = on_one_line(PQerrorMessage(connection_.get()));
   return Error::transient(fmt::format("{}: {}: {}", describe(), doing,
                                       said.empty() ? "the connection was closed" : said));
 }

@@ -22,6 +22,9 @@ struct pg_result;
 
 namespace pitr::libpq {
 
+// libpq's messages have several lines, the further ones indented: "a\n\tb\n" gives "a; b".
+std::string on_one_line(std::string_view message);
+
 struct ConnectionCloser {
   void operator()(pg_conn* connection) const;
 };

@@ -38,10 +38,11 @@ std::string backup_function(int major) {
 Result<ServerFacts> ask(Connection& connection) {
   ServerFacts facts;
   facts.major = connection.server_major();
+  const auto function = TRY(connection.quote_literal(backup_function(facts.major)));
   const std::string sql =
       "SELECT current_user AS user_name, rolreplication OR rolsuper AS can_replicate,"
       " has_function_privilege(" +
-      TRY(connection.quote_literal(backup_function(facts.major))) +
+      function +
       ", 'EXECUTE') AS can_back_up,"
       " pg_is_in_recovery() AS in_recovery,"
       " current_setting('wal_level') AS wal_level,"
@@ -77,7 +78,8 @@ Result<ServerFacts> ask(Connection& connection) {
   facts.slots = TRY(row.u64("slots"));
   const auto keep_size = TRY(row.value("keep_size"));
   facts.max_slot_wal_keep_size = keep_size.value_or("-1");
-  facts.time = Timestamp::from_unix_us(static_cast<std::int64_t>(TRY(row.u64("time_us"))));
+  const auto time_us = TRY(row.u64("time_us"));
+  facts.time = Timestamp::from_unix_us(static_cast<std::int64_t>(time_us));
   return facts;
 }
 

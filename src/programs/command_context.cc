@@ -36,7 +36,8 @@ Result<const ClusterConfig*> CommandContext::cluster() const {
 Result<std::vector<const ClusterConfig*>> CommandContext::clusters() const {
   std::vector<const ClusterConfig*> clusters;
   if (!options_.cluster.empty()) {
-    clusters.push_back(TRY(cluster()));
+    const auto* chosen = TRY(cluster());
+    clusters.push_back(chosen);
     return clusters;
   }
   for (const auto& cluster : config_.clusters) clusters.push_back(&cluster);

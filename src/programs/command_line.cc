@@ -126,13 +126,15 @@ void CommandLine::add_backup() {
       ->type_name("TEXT");
   backup->add_flag("--full", is_full_, "Read and store every file (so far every backup does)");
   auto* local = backup->add_flag("--local", is_local_, "Read the files in data_directory");
-  backup->add_flag("--remote", is_remote_, "Let the server send them over the connection")
-      ->excludes(local);
+  auto* remote =
+      backup->add_flag("--remote", is_remote_, "Let the server send them over the connection");
+  local->option_text(" ")->excludes(remote);
+  remote->option_text(" ");
   backup->add_flag("--keep-server-manifest", backup_.keep_server_manifest,
                    "Remote only: keep the server's backup_manifest, for pg_verifybackup");
   backup->add_option("--workers", backup_.workers, "Threads that read and compress")
-      ->type_name("N")
-      ->check(CLI::Range(1, 256));
+      ->check(CLI::Range(1, 256))
+      ->option_text("N");
   add_json(backup);
   backup->footer(
       "The agent takes it where one answers; else this program does, and streams the WAL that\n"
@@ -154,6 +156,19 @@ int CommandLine::run() {
   return result ? *result : report_error(result.error());
 }
 
+// CLI11 calls a command that it doesn't know "required".
+Error usage_error(const CLI::App& app, int argc, char** argv, const std::string& complaint) {
+  if (argc < 2) return Error::invalid("say what to do").with_hint("see pitr --help");
+  const std::string command = argv[1];
+  const auto known =
+      app.get_subcommands([&](const auto* one) { return one->get_name() == command; });
+  if (!known.empty()) {
+    return Error::invalid(complaint).with_hint("see pitr " + command + " --help");
+  }
+  return Error::invalid("\"" + command + "\" is not a command of pitr")
+      .with_hint("see pitr --help");
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
@@ -163,7 +178,7 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::Success& success) {
     return line.app().exit(success);
   } catch (const CLI::ParseError& error) {
-    return report_error(Error::invalid(error.what()).with_hint("see pitr --help"));
+    return report_error(usage_error(line.app(), argc, argv, error.what()));
   }
   return line.run();
 }

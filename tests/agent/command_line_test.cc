@@ -43,6 +43,19 @@ TEST(CommandLineTest, BadUsageIsOneLineAndTwo) {
   }
 }
 
+TEST(CommandLineTest, ATypingMistakeIsNamed) {
+  const auto output = must(run_command({PitrSite::program("pitr"), "bakcup"}));
+  EXPECT_THAT(output.err, HasSubstr("\"bakcup\" is not a command of pitr"));
+}
+
+TEST(CommandLineTest, AServerThatIsDownIsOneLineToo) {
+  const auto cluster = must(TestCluster::create());
+  const PitrSite site(cluster);
+  const auto output = site.run({"pitr", "init"});
+  EXPECT_EQ(output.status.exit_code, 7) << output.err;
+  EXPECT_EQ(lines(output.err), 1u) << output.err;
+}
+
 TEST(CommandLineTest, AMissingConfigurationIsNotFound) {
   const auto output =
       must(run_command({PitrSite::program("pitr"), "status", "--config", "/nonexistent.yaml"}));
