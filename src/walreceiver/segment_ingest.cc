@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "postgres/timeline_history.h"
 #include "postgres/wal/xact_scan.h"
+#include "repository/tail_chain.h"
 
 namespace pitr {
 
@@ -45,11 +48,42 @@ Result<void> SegmentIngest::check_identity(SegmentId segment, ByteView bytes) co
   return {};
 }
 
-Result<PutOutcome> SegmentIngest::put(SegmentId segment, ByteView bytes,
-                                      std::optional<wal::Carry> carry) {
+static Result<void> expect_begins_with(ByteView streamed, ByteView bytes, const std::string& name) {
+  const auto differs = std::ranges::mismatch(streamed, bytes.first(streamed.size()));
+  if (differs.in1 == streamed.end()) return {};
+  return Error::conflict(fmt::format("WAL segment {} differs at offset {} from what was streamed "
+                                     "of it",
+                                     name, differs.in1 - streamed.begin()))
+      .with_hint(
+          "a clone of the cluster archives or streams under the same name: give it a cluster name "
+          "of its own");
+}
+
+// A clone's segment must not take the place of bytes that were acknowledged to the server.
+Result<void> SegmentIngest::compare_with_streamed(SegmentId segment, ByteView bytes) {
+  if (TRY(archive_.has_segment(segment))) return {};  // compared when it's put
+  const auto streamed = TRY(archive_.adopt_available(segment));
+  return expect_begins_with(streamed.bytes, bytes,
+                            segment_file_name(segment, archive_.segment_size()));
+}
+
+Result<PutOutcome> SegmentIngest::put(SegmentId segment, ByteView bytes) {
   TRY(check_identity(segment, bytes));
+  TRY(compare_with_streamed(segment, bytes));
+  return put_streamed(segment, bytes);
+}
+
+// Decoded before it's stored: a damaged segment would stand in the way of the right one.
+Result<PutOutcome> SegmentIngest::put_streamed(SegmentId segment, ByteView bytes,
+                                               std::optional<wal::Carry> carry) {
+  TRY(check_identity(segment, bytes));
+  auto derived = TRY(derive_facts(segment, bytes, std::move(carry)));
   const auto outcome = TRY(archive_.put_segment(segment, bytes));
-  TRY(derive_facts(segment, bytes, std::move(carry)));
+  if (!derived) return outcome;
+  TRY(facts_.put(derived->facts));
+  const SegmentId next{segment.timeline, segment.number + 1};
+  remember(next, derived->carry_out);
+  TRY(resolve_following(next, std::move(derived->carry_out)));
   return outcome;
 }
 
@@ -57,21 +91,18 @@ static bool needs_predecessor(const wal::SegmentFacts& facts) {
   return facts.head == wal::Head::kUnresolved || !facts.linked;
 }
 
-Result<void> SegmentIngest::derive_facts(SegmentId segment, ByteView bytes,
-                                         std::optional<wal::Carry> carry) {
+Result<std::optional<SegmentIngest::NewFacts>> SegmentIngest::derive_facts(
+    SegmentId segment, ByteView bytes, std::optional<wal::Carry> carry) {
   const auto known = TRY(facts_.get(segment));
-  if (known && !needs_predecessor(*known)) return {};
+  if (known && !needs_predecessor(*known)) return std::nullopt;
   if (!carry) carry = TRY(carry_into(segment));
-  if (known && !carry) return {};  // nothing new would come of it
+  if (known && !carry) return std::nullopt;  // nothing new would come of it
 
-  wal::Carry carry_out;
+  NewFacts derived;
   auto built = wal::build_segment_facts(segment, decoder_options(segment.timeline),
-                                        std::move(carry), bytes, &carry_out);
-  const auto facts = TRY(std::move(built));
-  TRY(facts_.put(facts));
-  const SegmentId next{segment.timeline, segment.number + 1};
-  remember(next, carry_out);
-  return resolve_following(next, std::move(carry_out));
+                                        std::move(carry), bytes, &derived.carry_out);
+  derived.facts = TRY(std::move(built));
+  return std::optional(std::move(derived));
 }
 
 // Segments that came before their predecessor did.
@@ -122,14 +153,33 @@ Result<std::uint32_t> SegmentIngest::seal_complete_tails(TimelineId timeline) {
   const auto first = newest->number - std::min(newest->number, kSegmentsToLookBack);
   for (auto number = first; number <= newest->number; ++number) {
     const SegmentId segment{timeline, number};
-    if (TRY(archive_.has_segment(segment))) continue;
-    const auto stored = TRY(archive_.adopt_available(segment));
-    if (stored.bytes.size() != archive_.segment_size().bytes()) continue;
-    TRY(put(segment, stored.bytes));
-    TRY(archive_.remove_tails(segment));
-    ++sealed;
+    const bool is_stored = TRY(archive_.has_segment(segment));
+    const bool was_open = TRY(is_stored ? finish_sealing(segment) : seal_tails(segment));
+    if (was_open) ++sealed;
   }
   return sealed;
+}
+
+Result<bool> SegmentIngest::seal_tails(SegmentId segment) {
+  const auto streamed = TRY(archive_.adopt_available(segment));
+  if (streamed.bytes.size() != archive_.segment_size().bytes()) return false;
+  TRY(put_streamed(segment, streamed.bytes));
+  TRY(archive_.remove_tails(segment));
+  return true;
+}
+
+// The segment is stored; facts may be missing, and tails left.
+Result<bool> SegmentIngest::finish_sealing(SegmentId segment) {
+  const auto tails = TRY(list_tails(archive_.store(), segment));
+  const auto known = TRY(facts_.get(segment));
+  if (tails.empty() && known) return false;
+  const auto bytes = TRY(archive_.read_segment(segment));
+  TRY(put_streamed(segment, bytes));  // durable from here on
+  const auto streamed = TRY(read_tail_chain(archive_.store(), segment));
+  TRY(expect_begins_with(streamed.bytes, bytes,
+                         segment_file_name(segment, archive_.segment_size())));
+  TRY(archive_.remove_tails(segment));
+  return true;
 }
 
 void SegmentIngest::remember(SegmentId next, const wal::Carry& carry) {

@@ -1,7 +1,7 @@
-// What happens to a complete WAL segment, whichever way it came: stored (or compared with what is
-// stored), and its facts derived. archive_command may deliver segments in any order and again;
-// whatever the order, the facts come out the same: a segment whose first record began in a segment
-// that wasn't there yet is looked at again when that one arrives.
+// What happens to a complete WAL segment, whichever way it came: checked, stored (or compared with
+// what is stored), and its facts derived. archive_command may deliver segments in any order and
+// again; whatever the order, the facts come out the same: a segment whose first record began in a
+// segment that wasn't there yet is looked at again when that one arrives.
 //
 // Success means that the segment is durable. Facts follow it: where they can't be written the call
 // fails although the segment is stored, and is repeated by the caller. Thread-safe.
@@ -23,24 +23,39 @@ class SegmentIngest {
   WalArchive& archive() { return archive_; }
   FactsStore& facts() { return facts_; }
 
-  // Refuses what isn't this cluster's WAL (kInvalid): other system identifier, segment size or
-  // position. kConflict: other bytes are stored under the name. kCorrupt: its records don't check
-  // out. carry: what crosses the segment's start, where the caller knows it.
-  Result<PutOutcome> put(SegmentId segment, ByteView bytes,
-                         std::optional<wal::Carry> carry = std::nullopt);
+  // For segments that archive_command hands over. Refuses what isn't this cluster's WAL (kInvalid):
+  // other system identifier, segment size or position. kConflict: other bytes are stored under the
+  // name, complete or streamed. kCorrupt: its records don't check out, or don't continue the
+  // segment before. What is refused is not stored as the segment.
+  Result<PutOutcome> put(SegmentId segment, ByteView bytes);
+  // The same for what is durable as tails already, which it isn't compared with. carry: what
+  // crosses the segment's start, where the caller knows it.
+  Result<PutOutcome> put_streamed(SegmentId segment, ByteView bytes,
+                                  std::optional<wal::Carry> carry = std::nullopt);
 
   // What crosses the start of a segment, from the stored segments before it (as many as a record
   // spans), on its own timeline or an ancestor's. nullopt where one of them isn't stored whole.
   Result<std::optional<wal::Carry>> carry_into(SegmentId segment);
 
-  // Complete segments that a crash left as tails only are stored as segments. Returns how many.
+  // Completes what a crash interrupted among the newest segments: those that are there as tails
+  // only are stored, facts derived that are missing, and tails removed that are stored as segments.
+  // Returns of how many segments something was left to do.
   Result<std::uint32_t> seal_complete_tails(TimelineId timeline);
 
   wal::DecoderOptions decoder_options(TimelineId timeline) const;
 
  private:
   Result<void> check_identity(SegmentId segment, ByteView bytes) const;
-  Result<void> derive_facts(SegmentId segment, ByteView bytes, std::optional<wal::Carry> carry);
+  struct NewFacts {
+    wal::SegmentFacts facts;
+    wal::Carry carry_out;
+  };
+  Result<void> compare_with_streamed(SegmentId segment, ByteView bytes);
+  // nullopt: all that can be known of the segment is stored already.
+  Result<std::optional<NewFacts>> derive_facts(SegmentId segment, ByteView bytes,
+                                               std::optional<wal::Carry> carry);
+  Result<bool> seal_tails(SegmentId segment);
+  Result<bool> finish_sealing(SegmentId segment);
   Result<void> resolve_following(SegmentId segment, wal::Carry carry);
   Result<Bytes> read_leading_to(TimelineId timeline, std::uint64_t number);
 

@@ -21,7 +21,7 @@ Result<void> SegmentSealer::drain() {
 }
 
 Result<void> SegmentSealer::seal(SealRequest& request) {
-  TRY(ingest_.put(request.segment, request.bytes, std::move(request.carry)));
+  TRY(ingest_.put_streamed(request.segment, request.bytes, std::move(request.carry)));
   return ingest_.archive().remove_tails(request.segment);
 }
 
