@@ -8,7 +8,7 @@
 #include "storage/conformance.h"
 #include "storage/local/local_storage.h"
 #include "storage/retry/retrying_storage.h"
-#include "storage/simulated_filesystem.h"
+#include "support/simulated_filesystem.h"
 
 namespace pitr {
 namespace {

@@ -1,4 +1,4 @@
-#include "storage/simulated_filesystem.h"
+#include "support/simulated_filesystem.h"
 
 #include <fmt/format.h>
 

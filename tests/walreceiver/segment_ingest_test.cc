@@ -77,6 +77,22 @@ TEST_F(SegmentIngestTest, TheSameBytesAgainAreSuccessAndOthersAreRefusedAndKept)
   EXPECT_EQ(kept.size(), 1u);
 }
 
+TEST_F(SegmentIngestTest, ASegmentThatIsThereAlreadyIsMadeDurableBeforeThatIsSuccess) {
+  Fault unanswered;
+  unanswered.calls = {StorageCall::kPutIfAbsent};
+  unanswered.moment = Fault::Moment::kInFlight;
+  unanswered.error = Error::transient("the connection broke");
+  for (std::uint64_t index = 0; index < kSegments; ++index) {
+    storage.faults().add(unanswered);
+    EXPECT_EQ(kind_of(put(index)), ErrorKind::kTransient);
+    EXPECT_EQ(must(put(index)), PutOutcome::kAlreadyThere);
+  }
+  storage.power_loss();
+  for (std::uint64_t index = 0; index < kSegments; ++index) {
+    EXPECT_TRUE(must(parts.archive().has_segment(segment_of(wal, index))));
+  }
+}
+
 TEST_F(SegmentIngestTest, WhatWasStreamedOfASegmentIsComparedWithWhatIsArchived) {
   const auto bytes = wal.segment(wal.first_segment());
   must(
