@@ -38,16 +38,25 @@ Result<StartPosition> choose_start_position(SegmentSize segment_size,
                                             const ServerPosition& server,
                                             const std::vector<StoredWal>& stored) {
   std::optional<TimelineId> child;  // the timeline that follows the one looked at
+  // Where to go on, unless the timelines before, of which the slot still holds WAL, lack something.
+  std::optional<StartPosition> found_later;
   for (const TimelineId timeline : newest_first(history)) {
     if (const StoredWal* wal = find(stored, timeline)) {
       const auto switch_point = history.switch_point(timeline);
       if (switch_point && wal->durable_end >= *switch_point) {
-        return StartPosition{*child, segment_size.round_down(*switch_point), false};
+        return found_later.value_or(
+            StartPosition{*child, segment_size.round_down(*switch_point), false});
       }
       if (!switch_point && wal->durable_end > server.flushed) {
         return behind_repository(server, *wal);
       }
-      return StartPosition{timeline, segment_size.start_of(wal->newest_segment), true};
+      const StartPosition found{timeline, segment_size.start_of(wal->newest_segment), true};
+      const bool begins_in_slot =
+          server.slot_restart && *server.slot_restart < history.begin_of(timeline).value_or(Lsn());
+      if (!begins_in_slot) return found;
+      found_later = found;
+    } else {
+      found_later.reset();
     }
     child = timeline;
   }

@@ -33,10 +33,10 @@ StreamSession::StreamSession(WalReceiver& receiver, ReplicationConnection connec
     : receiver_(receiver),
       options_(receiver.options_),
       stop_(std::move(stop)),
-      connection_(std::move(connection)),
-      sql_(std::move(sql)),
       ingest_(receiver.archive_, receiver.facts_),
       sealer_(ingest_),
+      connection_(std::move(connection)),
+      sql_(std::move(sql)),
       stall_watch_(connection_.fd(), options_.stall_timeout) {}
 
 Result<void> StreamSession::run() {
@@ -120,16 +120,37 @@ Result<TimelineHistory> StreamSession::fetch_history(TimelineId timeline) {
   return TimelineHistory::parse(timeline, as_text(text));
 }
 
-Result<std::vector<StoredWal>> StreamSession::stored_wal() {
+// archive_command may have brought segments ahead of the stream, and more of them than it missed:
+// what the slot still holds is received first. Nothing before the slot's position can be.
+Result<StoredWal> StreamSession::stored_without_hole(const TimelineHistory& history,
+                                                     SegmentId newest) {
+  WalArchive& archive = receiver_.archive_;
+  const SegmentSize size = archive.segment_size();
+  const TimelineId timeline = newest.timeline;
+  std::uint64_t number = newest.number;
+  if (const auto begin = history.begin_of(timeline); begin && slot_restart_) {
+    const auto first = std::min(size.number_of(std::max(*begin, *slot_restart_)), number);
+    const auto complete = TRY(archive.list_segments(timeline, first, number));
+    number = first;
+    for (const SegmentId segment : complete) {
+      if (segment.number == number && number < newest.number) ++number;
+    }
+    const auto of_hole = TRY(archive.adopt_available({timeline, number}));
+    if (of_hole.bytes.empty() && number > first) --number;  // complete, and compared again
+  }
+  const auto available = TRY(archive.adopt_available({timeline, number}));
+  return StoredWal{timeline, number, size.start_of(number) + available.bytes.size()};
+}
+
+Result<std::vector<StoredWal>> StreamSession::stored_wal(const TimelineHistory& history) {
   std::vector<StoredWal> stored;
   const auto timelines = TRY(receiver_.archive_.timelines());
   for (const TimelineId timeline : timelines) {
     TRY(ingest_.seal_complete_tails(timeline));
     const auto newest = TRY(receiver_.archive_.newest_segment(timeline));
     if (!newest) continue;
-    const auto available = TRY(receiver_.archive_.adopt_available(*newest));
-    const Lsn start = receiver_.archive_.segment_size().start_of(newest->number);
-    stored.push_back({timeline, newest->number, start + available.bytes.size()});
+    const auto wal = TRY(stored_without_hole(history, *newest));
+    stored.push_back(wal);
   }
   return stored;
 }
@@ -137,17 +158,18 @@ Result<std::vector<StoredWal>> StreamSession::stored_wal() {
 Result<StartPosition> StreamSession::choose_start() {
   const auto guard = stall_watch_.storing();
   const auto history = TRY(fetch_history(server_.timeline));
-  const auto stored = TRY(stored_wal());
+  const auto stored = TRY(stored_wal(history));
   const ServerPosition server{server_.position, server_is_standby_, slot_restart_};
   const auto size = receiver_.archive_.segment_size();
   const auto position = TRY(choose_start_position(size, history, server, stored));
-  if (receiver_.gone_ == position) return skip_what_is_gone(position);
+  if (receiver_.gone_ == position) return skip_what_is_gone(history, position);
   return position;
 }
 
 // The newest stored segment may be gone from the server, since its end was acknowledged: then the
 // next one must be there, held by the slot. Where that's gone too, WAL is lost to the repository.
-Result<StartPosition> StreamSession::skip_what_is_gone(const StartPosition& position) {
+Result<StartPosition> StreamSession::skip_what_is_gone(const TimelineHistory& history,
+                                                       const StartPosition& position) {
   const SegmentSize size = receiver_.archive_.segment_size();
   const SegmentId segment{position.timeline, size.number_of(position.start)};
   Lsn missing_from = position.start;
@@ -165,7 +187,7 @@ Result<StartPosition> StreamSession::skip_what_is_gone(const StartPosition& posi
     ++status.gaps;
     status.last_gap = gap;
   });
-  return StartPosition{position.timeline, from, false};
+  return StartPosition{history.timeline_at(from), from, false};
 }
 
 // The server says that WAL is gone only once the stream is open, and the connection ends with it:

@@ -30,12 +30,14 @@ class StreamSession {
   Result<void> prepare_slot();
   Result<void> create_slot();
   Result<TimelineHistory> fetch_history(TimelineId timeline);
-  Result<std::vector<StoredWal>> stored_wal();
+  Result<std::vector<StoredWal>> stored_wal(const TimelineHistory& history);
+  Result<StoredWal> stored_without_hole(const TimelineHistory& history, SegmentId newest);
   Result<StartPosition> choose_start();
   // Streams one timeline to its end; nullopt: the server shut down.
   Result<std::optional<EndOfTimeline>> stream(const StartPosition& position);
   Result<std::optional<EndOfTimeline>> stream_from(const StartPosition& position);
-  Result<StartPosition> skip_what_is_gone(const StartPosition& position);
+  Result<StartPosition> skip_what_is_gone(const TimelineHistory& history,
+                                          const StartPosition& position);
   Result<std::optional<EndOfTimeline>> receive_until_end();
   Result<StreamMessage> take_all_that_has_arrived(StreamMessage message);
   Result<void> store(const WalData& data);
@@ -48,10 +50,12 @@ class StreamSession {
   WalReceiver& receiver_;
   const WalReceiverOptions& options_;
   const std::stop_token stop_;
+  SegmentIngest ingest_;
+  // Before connection_: it may hang in storage when the session ends, and the server, which may be
+  // shutting down, must not wait for that.
+  SegmentSealer sealer_;
   ReplicationConnection connection_;
   Connection sql_;
-  SegmentIngest ingest_;
-  SegmentSealer sealer_;
   StallWatch stall_watch_;  // after connection_: it must go before the socket does
 
   SystemIdentity server_;

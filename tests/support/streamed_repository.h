@@ -41,6 +41,14 @@ class StreamedRepository {
         store_(*repository_, incarnation, segment_size),
         archive_(store_),
         facts_(store_) {}
+  // On a storage of the test's own, which outlives it; directory() and storage() have no use then.
+  StreamedRepository(const TestCluster& cluster, Storage& storage)
+      : directory_(must(TemporaryDirectory::create())),
+        key_(must(KeyEncryptionKey::generate())),
+        repository_(must(Repository::init(storage, key_))),
+        store_(*repository_, incarnation_of(cluster), segment_size_of(cluster)),
+        archive_(store_),
+        facts_(store_) {}
   ~StreamedRepository() { stop_streaming(); }
 
   void start_streaming(const TestCluster& cluster, const std::string& slot = "pitr_main") {

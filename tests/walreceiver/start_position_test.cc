@@ -43,6 +43,19 @@ TEST(StartPositionTest, APrimaryBehindTheRepositoryIsAnAlarmAndAStandbyIsWaitedF
   EXPECT_EQ(standby.error().kind(), ErrorKind::kTransient);
 }
 
+TEST(StartPositionTest, ATimelineThatIsThereDoesNotHideThatTheOneBeforeLacksWhatTheSlotHolds) {
+  const auto history = history_of_two(segment(8, 500));
+  const StoredWal two{kTwo, 9, segment(10)};
+  const ServerPosition server{segment(12), false, segment(5, 40)};
+  EXPECT_EQ(choose(history, server, {{kOne, 6, segment(7)}, two}),
+            (StartPosition{kOne, segment(6), true}));
+  EXPECT_EQ(choose(history, server, {{kOne, 8, segment(8, 500)}, two}),
+            (StartPosition{kTwo, segment(9), true}));
+  EXPECT_EQ(choose(history, server, {two}), (StartPosition{kOne, segment(5), false}));
+  EXPECT_EQ(choose(history, {segment(12), false, segment(9)}, {{kOne, 6, segment(7)}, two}),
+            (StartPosition{kTwo, segment(9), true}));
+}
+
 TEST(StartPositionTest, AnOldTimelineIsFinishedBeforeTheNextOneStarts) {
   const auto history = history_of_two(segment(8, 500));
   EXPECT_EQ(choose(history, {segment(12)}, {{kOne, 7, segment(7, 10)}}),
