@@ -31,7 +31,7 @@ class CoverageWalk {
   Result<bool> add_segment(std::uint64_t number);
   Result<bool> add_complete(SegmentId segment);
   Result<bool> add_incomplete(SegmentId segment);
-  Result<bool> add_decoded(SegmentId segment, ByteView bytes, bool is_complete);
+  Result<bool> add_decoded(CoveredSegment covered, ByteView bytes);
   Result<std::optional<SegmentId>> find_stored(std::uint64_t number);
   Result<std::optional<wal::SegmentFacts>> load_facts(SegmentId segment);
   bool follows_on(const wal::SegmentFacts& facts) const;
@@ -132,7 +132,7 @@ Result<bool> CoverageWalk::add_complete(SegmentId segment) {
   const bool is_left_here = left && *left < segment_end;
   if (!facts || !follows_on(*facts) || is_left_here) {
     const auto bytes = TRY(archive_.read_segment(segment));
-    return add_decoded(segment, bytes, true);
+    return add_decoded({segment, true, std::nullopt}, bytes);
   }
   coverage_.segments.push_back({segment, true, facts});
   if (!facts->last_record.is_none()) {
@@ -144,18 +144,20 @@ Result<bool> CoverageWalk::add_complete(SegmentId segment) {
 
 Result<bool> CoverageWalk::add_incomplete(SegmentId segment) {
   const auto available = TRY(archive_.read_available(segment));
-  TRY(add_decoded(segment, available.bytes, false));
-  if (coverage_.ended_by.empty()) {
+  const auto goes_on = TRY(add_decoded({segment, false, std::nullopt}, available.bytes));
+  if (!goes_on && coverage_.ended_by.empty()) {
     coverage_.ended_by = fmt::format("segment {} is not complete yet", name(segment));
   }
-  return false;
+  return goes_on;
 }
 
 // From the segments that the walk has passed, and from what lies before its start.
 Result<std::optional<wal::Carry>> CoverageWalk::carry_into(SegmentId segment) {
   const auto reader = [&](std::uint64_t number) -> Result<Bytes> {
     for (const auto& passed : coverage_.segments) {
-      if (passed.segment.number == number) return archive_.read_segment(passed.segment);
+      if (passed.segment.number != number) continue;
+      auto available = TRY(archive_.read_available(passed.segment));
+      return std::move(available.bytes);
     }
     return archive_.read_segment({segment.timeline, number});
   };
@@ -170,7 +172,11 @@ wal::DecoderOptions CoverageWalk::decoder_options(SegmentId segment) const {
   return options;
 }
 
-Result<bool> CoverageWalk::add_decoded(SegmentId segment, ByteView bytes, bool is_complete) {
+// All bytes of a segment may be there as tails: a streamed segment is stored as one object a moment
+// later, or never where the agent's host is lost.
+Result<bool> CoverageWalk::add_decoded(CoveredSegment covered, ByteView bytes) {
+  const SegmentId segment = covered.segment;
+  const bool is_whole = bytes.size() == archive_.segment_size().bytes();
   const Lsn start = archive_.segment_size().start_of(segment.number);
   const auto left = history_.switch_point(segment.timeline);
   if (left && *left < start + bytes.size()) bytes = bytes.first(*left - start);
@@ -183,8 +189,8 @@ Result<bool> CoverageWalk::add_decoded(SegmentId segment, ByteView bytes, bool i
     coverage_.last_record = valid.last_record;
     coverage_.end = std::max(coverage_.end, valid.last_record_end);
   }
-  coverage_.segments.push_back({segment, is_complete, std::nullopt});
-  if (valid.reached_end) return is_complete;
+  coverage_.segments.push_back(std::move(covered));
+  if (valid.reached_end) return is_whole;
   coverage_.ended_by = fmt::format("segment {} ends at {}: {}", name(segment),
                                    to_string(valid.stopped_at), valid.stopped_by);
   return false;

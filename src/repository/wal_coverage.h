@@ -17,13 +17,13 @@
 namespace pitr {
 
 struct CoveredSegment {
-  SegmentId segment;  // the timeline whose file is used
-  bool is_complete = false;
+  SegmentId segment;                       // the timeline whose file is used
+  bool is_complete = false;                // stored as one object; else tails
   std::optional<wal::SegmentFacts> facts;  // complete ones only
 };
 
 struct WalCoverage {
-  // Ascending, without a hole. The last one may be incomplete (tails).
+  // Ascending, without a hole. The last one may lack its end; only the newest ones are tails.
   std::vector<CoveredSegment> segments;
   // Continuous up to here: behind the last whole record.
   Lsn end;

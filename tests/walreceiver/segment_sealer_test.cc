@@ -69,6 +69,18 @@ TEST_F(SegmentSealerTest, AFailureSurfacesAndWhatWasNotStoredIsStoredAfterAResta
   }
 }
 
+TEST_F(SegmentSealerTest, WhatIsNotSealedYetIsCoveredAndCanBeRestored) {
+  must(parts.ingest().put(segment_of(wal, 0), wal.segment(wal.first_segment())));
+  for (std::uint64_t index = 1; index < 4; ++index) streamed(index);
+  const auto last = wal.segment(wal.first_segment() + 4);
+  const auto half = ByteView(last).first(last.size() / 4);
+  must(must(parts.archive().start_tail(segment_of(wal, 4), 0))->append(half));
+  const auto covered = must(wal_coverage(
+      parts.archive(), parts.facts(), TimelineHistory::without_ancestors(kTimeline), wal.start()));
+  EXPECT_EQ(covered.segments.size(), 5u) << covered.ended_by;
+  EXPECT_FALSE(covered.has_gap);
+}
+
 TEST_F(SegmentSealerTest, IncompleteTailsAreLeftAsTheyAre) {
   const auto bytes = wal.segment(wal.first_segment());
   must(
