@@ -28,6 +28,10 @@ ClusterService::~ClusterService() {
 }
 
 void ClusterService::start_streaming() {
+  {
+    std::lock_guard lock(mutex_);
+    is_streaming_ = true;
+  }
   streaming_ = std::jthread([this] { stream(stop_.get_token()); });
 }
 
@@ -253,7 +257,7 @@ Result<BackupManifest> ClusterService::take_backup(const BackupOptions& options,
 ServiceStatus ClusterService::status() const {
   ServiceStatus status;
   std::lock_guard lock(mutex_);
-  if (opened_ && streaming_.joinable()) status.receiver = opened_->receiver.status();
+  if (opened_ && is_streaming_) status.receiver = opened_->receiver.status();
   status.trouble = trouble_;
   status.last_backup_run = last_backup_run_;
   if (running_backup_) {

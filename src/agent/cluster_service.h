@@ -87,6 +87,7 @@ class ClusterService {
   std::stop_source stop_;
   mutable std::mutex mutex_;
   std::shared_ptr<Opened> opened_;  // guarded, as are those below
+  bool is_streaming_ = false;
   std::string trouble_;
   std::shared_ptr<BackupProgress> running_backup_;
   Timestamp backup_started_;

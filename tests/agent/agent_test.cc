@@ -144,6 +144,23 @@ TEST_F(AgentTest, AnotherDatabaseUnderTheNameIsNotTakenUpByItself) {
   EXPECT_TRUE(is_streaming());
 }
 
+TEST_F(AgentTest, OneClustersTroubleDoesNotStopAnother) {
+  auto cluster = started_cluster();
+  const PitrSite site(cluster);
+  auto yaml = must(read_text_file(site.config_file()));
+  write_text(site.config_file(), yaml + "  broken:\n    connection: host=/nonexistent\n");
+  start(site);
+  EXPECT_TRUE(eventually([&] {
+    const auto both = ask("GET", "/v1/status").body;
+    return both.find("\"state\":\"streaming\"") != std::string::npos &&
+           both.find("/nonexistent") != std::string::npos;
+  }));
+  const auto ambiguous = archive(switch_segment(cluster));
+  EXPECT_EQ(ambiguous.status, 400);
+  EXPECT_THAT(ambiguous.body, HasSubstr("several clusters are configured: main, broken"));
+  EXPECT_EQ(archive(switch_segment(cluster), "main").status, 200);
+}
+
 TEST_F(AgentTest, AServerStopsPromptlyWhileStorageHangs) {
   auto cluster = started_cluster();
   const PitrSite site(cluster);
