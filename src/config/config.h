@@ -25,8 +25,6 @@ struct CompressionConfig {
 };
 
 struct WalConfig {
-  // How old received WAL may get before it is durable, on storage that cannot append.
-  Milliseconds rpo_target{1'000};
   // Without durable progress for so long the receiver disconnects and the slot holds the WAL.
   Milliseconds stall_timeout{10'000};
   CompressionConfig compression;
@@ -43,9 +41,8 @@ struct BackupConfig {
   bool verify_checksums = true;
 };
 
-// Where pitr-wal-get's prefetcher keeps segments during a restore.
+// The WAL that a restore fetches ahead of the server, which is kept in its data directory.
 struct SpoolConfig {
-  Path directory;  // filled in: <state_directory>/<cluster>/spool
   std::uint64_t size_limit_bytes = 1ull << 30;
 };
 
@@ -74,7 +71,6 @@ struct EncryptionConfig {
 
 struct AgentConfig {
   Path socket = "/run/pitr/agent.sock";
-  Path state_directory = "/var/lib/pitr";
   log::Level log_level = log::Level::kInfo;
 };
 

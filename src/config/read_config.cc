@@ -99,7 +99,6 @@ void read_agent(const YamlNode& node, Problems& problems, AgentConfig& into) {
                                 "{}; use a shorter one",
                                 into.socket.native().size(), kLongestSocketPath));
   }
-  section.read_path("state_directory", into.state_directory);
   section.read_choice<log::Level>("log_level", into.log_level,
                                   {{"debug", log::Level::kDebug},
                                    {"info", log::Level::kInfo},
@@ -132,16 +131,7 @@ void check_connection(Section& section, const YamlNode& node, const std::string&
 
 void read_wal(const YamlNode& node, Problems& problems, WalConfig& into) {
   Section section(node, "wal", problems);
-  const auto* rpo =
-      section.read_duration("rpo_target", into.rpo_target, Milliseconds(10), std::chrono::hours(1));
-  const auto* stall =
-      section.read_duration("stall_timeout", into.stall_timeout, Seconds(1), std::chrono::hours(1));
-  if ((rpo || stall) && into.stall_timeout <= into.rpo_target) {
-    section.problem(
-        stall ? *stall : *rpo,
-        "\"stall_timeout\" must be longer than \"rpo_target\", or every pause between two "
-        "writes would count as a stall");
-  }
+  section.read_duration("stall_timeout", into.stall_timeout, Seconds(1), std::chrono::hours(1));
   read_compression(section, into.compression);
 }
 
@@ -171,7 +161,6 @@ void read_backup(const YamlNode& node, Problems& problems, bool has_data_directo
 
 void read_spool(const YamlNode& node, Problems& problems, SpoolConfig& into) {
   Section section(node, "spool", problems);
-  section.read_path("directory", into.directory);
   section.read_size("size_limit", into.size_limit_bytes, 32ull << 20);
 }
 
@@ -213,12 +202,6 @@ void check_data_directory(Section& section, const YamlNode& node, const Path& da
                                 "one another; move the repository",
                                 data_directory.string(), repository.string()));
   }
-  if (is_inside(config.agent.state_directory, data_directory)) {
-    section.problem(node,
-                    fmt::format("\"data_directory\" {} must not contain the state directory "
-                                "{}; move the state directory",
-                                data_directory.string(), config.agent.state_directory.string()));
-  }
 }
 
 ClusterConfig read_cluster(const YamlEntry& entry, Problems& problems, const Config& config) {
@@ -247,7 +230,6 @@ ClusterConfig read_cluster(const YamlEntry& entry, Problems& problems, const Con
   read_wal(section.take_section("wal"), problems, cluster.wal);
   read_backup(section.take_section("backup"), problems, cluster.data_directory.has_value(),
               cluster.backup);
-  cluster.spool.directory = config.agent.state_directory / cluster.name / "spool";
   read_spool(section.take_section("spool"), problems, cluster.spool);
   return cluster;
 }
@@ -266,7 +248,6 @@ void check_against_others(const YamlNode& key, const ClusterConfig& cluster, con
     if (cluster.data_directory && cluster.data_directory == other.data_directory) {
       add("data_directory");
     }
-    if (cluster.spool.directory == other.spool.directory) add("spool directory");
   }
 }
 

@@ -38,7 +38,7 @@ class PitrSite {
     std::string yaml = fmt::format(
         "repository: {{path: {0}/repository}}\n"
         "encryption: {{key_file: {0}/key/pitr.key}}\n"
-        "agent: {{socket: {0}/agent.sock, state_directory: {0}/state}}\n"
+        "agent: {{socket: {0}/agent.sock}}\n"
         "clusters:\n  main:\n    connection: \"{1}\"\n",
         home_.path().native(), conninfo);
     if (data_directory) yaml += fmt::format("    data_directory: {}\n", data_directory->native());

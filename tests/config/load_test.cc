@@ -38,7 +38,6 @@ TEST(LoadTest, AnEmptyFileGivesOneLocalCluster) {
   EXPECT_FALSE(cluster.data_directory);
   EXPECT_EQ(cluster.slot, "pitr_main");
   EXPECT_EQ(cluster.application_name, "pitr_main");
-  EXPECT_EQ(cluster.spool.directory, "/var/lib/pitr/main/spool");
   EXPECT_GE(cluster.backup.workers, 1u);
   EXPECT_LE(cluster.backup.workers, 4u);
   EXPECT_EQ(config.repository.path, "/var/lib/pitr/repository");
@@ -55,7 +54,6 @@ repository: {path: /srv/repo/}
 encryption: none
 agent:
   socket: /tmp/s
-  state_directory: /srv/state
   log_level: debug
 clusters:
   shop-eu:
@@ -63,7 +61,7 @@ clusters:
     data_directory: /srv/pg/../pg/data
     slot: own_slot
     application_name: Pitr of shop
-    wal: {rpo_target: 250ms, stall_timeout: 1 min, compression: zstd, level: 3}
+    wal: {stall_timeout: 1 min, compression: zstd, level: 3}
     backup:
       method: local
       compression: none
@@ -71,7 +69,7 @@ clusters:
       max_rate: 100MiB/s
       checkpoint: spread
       verify_checksums: false
-    spool: {directory: /fast/spool, size_limit: 2GiB}
+    spool: {size_limit: 2GiB}
   second:
     connection: host=db2
 )");
@@ -85,7 +83,6 @@ clusters:
   EXPECT_EQ(shop.data_directory, Path("/srv/pg/data"));
   EXPECT_EQ(shop.slot, "own_slot");
   EXPECT_EQ(shop.application_name, "Pitr of shop");
-  EXPECT_EQ(shop.wal.rpo_target, Milliseconds(250));
   EXPECT_EQ(shop.wal.stall_timeout, std::chrono::minutes(1));
   EXPECT_EQ(shop.wal.compression.method, CompressionConfig::Method::kZstd);
   EXPECT_EQ(shop.wal.compression.level, 3);
@@ -95,11 +92,9 @@ clusters:
   EXPECT_EQ(shop.backup.max_rate_bytes_per_second, 100ull << 20);
   EXPECT_EQ(shop.backup.checkpoint, BackupConfig::Checkpoint::kSpread);
   EXPECT_FALSE(shop.backup.verify_checksums);
-  EXPECT_EQ(shop.spool.directory, "/fast/spool");
   EXPECT_EQ(shop.spool.size_limit_bytes, 2ull << 30);
   const auto& second = *config.find_cluster("second");
   EXPECT_EQ(second.slot, "pitr_second");
-  EXPECT_EQ(second.spool.directory, "/srv/state/second/spool");
 }
 
 TEST(LoadTest, ADashInAClusterNameBecomesAnUnderscoreInItsSlot) {
@@ -126,8 +121,8 @@ TEST(LoadTest, ThePackagedFileLoadsAndItsCommentedKeysAreTheDefaults) {
   std::ifstream input(file);
   for (std::string line; std::getline(input, line);) {
     for (const std::string key :
-         {"log_level", "slot", "application_name", "rpo_target", "stall_timeout", "method",
-          "checkpoint", "verify_checksums", "spool", "  directory", "  size_limit"}) {
+         {"log_level", "slot", "application_name", "stall_timeout", "method", "checkpoint",
+          "verify_checksums", "spool", "  size_limit"}) {
       const auto at = line.find("# " + key + ":");
       if (at != std::string::npos) line.erase(at, 2);
     }
@@ -137,15 +132,13 @@ TEST(LoadTest, ThePackagedFileLoadsAndItsCommentedKeysAreTheDefaults) {
   ASSERT_TRUE(uncommented) << uncommented.error().message();
   const auto& a = config->clusters.front();
   const auto& b = uncommented->clusters.front();
-  EXPECT_NE(yaml.find("\n      rpo_target: 1s\n"), std::string::npos);
+  EXPECT_NE(yaml.find("\n      stall_timeout: 10s\n"), std::string::npos);
   EXPECT_EQ(a.slot, b.slot);
   EXPECT_EQ(a.application_name, b.application_name);
-  EXPECT_EQ(a.wal.rpo_target, b.wal.rpo_target);
   EXPECT_EQ(a.wal.stall_timeout, b.wal.stall_timeout);
   EXPECT_EQ(a.backup.method, b.backup.method);
   EXPECT_EQ(a.backup.checkpoint, b.backup.checkpoint);
   EXPECT_EQ(a.backup.verify_checksums, b.backup.verify_checksums);
-  EXPECT_EQ(a.spool.directory, b.spool.directory);
   EXPECT_EQ(a.spool.size_limit_bytes, b.spool.size_limit_bytes);
   EXPECT_EQ(config->agent.log_level, uncommented->agent.log_level);
 }
@@ -177,7 +170,7 @@ INSTANTIATE_TEST_SUITE_P(Syntax, RefusalTest, testing::Values(
     Refusal{"UnknownKeyWithGuess", "\nrepositori:\n  path: /a\n",
             "f:1:1: unknown key \"repositori\"; did you mean \"repository\"?"},
     Refusal{"UnknownKeyWithout", "\nclusters:\n  a:\n    spool:\n      s3_bucket: x\n",
-            "f:4:7: unknown key \"s3_bucket\"; known here: directory, size_limit"},
+            "f:4:7: unknown key \"s3_bucket\"; known here: size_limit"},
     Refusal{"Alias", "\nrepository: {path: &p /a}\nagent: {socket: *p}\n",
             "f:2:17: aliases (*name) are not supported; write the value out"},
     Refusal{"Tag", "\nrepository: {path: !!str /a}\n",
@@ -252,9 +245,6 @@ INSTANTIATE_TEST_SUITE_P(Values, RefusalTest, testing::Values(
 INSTANTIATE_TEST_SUITE_P(Combinations, RefusalTest, testing::Values(
     Refusal{"LevelWithoutZstd", "\nclusters: {a: {wal: {level: 3}}}\n",
             "f:1:29: \"level\" is for zstd only; remove it or write \"compression: zstd\""},
-    Refusal{"StallBelowRpo", "\nclusters: {a: {wal: {rpo_target: 30s}}}\n",
-            "f:1:34: \"stall_timeout\" must be longer than \"rpo_target\", or every pause between "
-            "two writes would count as a stall"},
     Refusal{"LocalWithoutDirectory", "\nclusters: {a: {backup: {method: local}}}\n",
             "f:1:33: \"method: local\" needs the cluster's \"data_directory\"; set it or write "
             "\"method: auto\""},
@@ -280,9 +270,6 @@ INSTANTIATE_TEST_SUITE_P(Combinations, RefusalTest, testing::Values(
     Refusal{"DataInsideRepository", "\nrepository: {path: /r}\nclusters: {a: {data_directory: /r/d}}\n",
             "f:2:32: \"data_directory\" /r/d and the repository /r must not contain one another; "
             "move the repository"},
-    Refusal{"StateInsideData", "\nagent: {state_directory: /d/s}\nclusters: {a: {data_directory: /d/}}\n",
-            "f:2:32: \"data_directory\" /d must not contain the state directory /d/s; move the "
-            "state directory"},
     Refusal{"SameConnection", "\nclusters:\n  a: {connection: host=h}\n  b: {connection: host=h}\n",
             "f:3:3: cluster \"b\" has the same connection as \"a\"; remove one or correct it"},
     Refusal{"SocketTooLong", "\nagent:\n  socket: /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
