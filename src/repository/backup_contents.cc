@@ -65,16 +65,18 @@ class RepositoryBackupContents final : public BackupContents {
 Result<void> RepositoryBackupContents::load_files(const IncarnationStore& store,
                                                   const BackupManifest& manifest) {
   const auto table = TRY(FileTableReader::open(store, manifest.file_table));
+  std::uint64_t file_count = 0;
   std::uint64_t total_bytes = 0;
   while (true) {
     const bool found = TRY(table->next());
     if (!found) break;
     files_.push_back(table->row());
+    if (table->row().type == FileType::kFile) ++file_count;
     total_bytes += table->row().size_bytes;
   }
-  if (files_.size() == manifest.file_count && total_bytes == manifest.total_bytes) return {};
+  if (file_count == manifest.file_count && total_bytes == manifest.total_bytes) return {};
   return Error::corrupt(fmt::format("{} files with {} bytes, but the manifest says {} with {}",
-                                    files_.size(), total_bytes, manifest.file_count,
+                                    file_count, total_bytes, manifest.file_count,
                                     manifest.total_bytes));
 }
 

@@ -62,7 +62,7 @@ struct BackupManifest {
   std::vector<std::string> block_tables;  // table ids, newest first
   std::vector<PackInfo> packs;            // all that the block tables refer to
 
-  std::uint64_t file_count = 0;
+  std::uint64_t file_count = 0;    // regular files only
   std::uint64_t total_bytes = 0;   // what a restore writes
   std::uint64_t read_bytes = 0;    // what this backup read
   std::uint64_t stored_bytes = 0;  // what this backup added to the repository

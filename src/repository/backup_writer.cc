@@ -123,7 +123,7 @@ Result<void> RepositoryBackupWriter::store_tables(BackupManifest& manifest,
     TRY(file_table->add(file));
     const auto rows = TRY(blocks.rows_of(file));
     for (const auto& row : rows) TRY(block_table->add(row));
-    ++manifest.file_count;
+    if (file.type == FileType::kFile) ++manifest.file_count;
     manifest.total_bytes += file.size_bytes;
   }
   TRY(blocks.finish());

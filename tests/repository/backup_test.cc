@@ -99,6 +99,7 @@ TEST(BackupTest, DirectoriesLinksModesAndTimesAreKept) {
   writer->add_file({"pg_wal", FileType::kDirectory, 0700, 0, early, ""});
   writer->add_file({"empty", FileType::kFile, 0640, 0, late, ""});
   const auto manifest = must(writer->store_manifest(manifest_of(repository.store(), run.id)));
+  EXPECT_EQ(manifest.file_count, 1u) << "directories and links are no files";
   const auto contents = must(BackupContents::open(repository.store(), manifest));
   ASSERT_EQ(contents->files().size(), 3u);
   EXPECT_TRUE(contents->pieces().empty());
