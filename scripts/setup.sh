@@ -12,7 +12,7 @@ build=(g++ cmake ninja-build pkg-config libboost-dev liblz4-dev libzstd-dev libx
 build_optional=(ccache mold)  # a quicker build; it works without them
 test=(postgresql-15 postgresql-client-15)
 tidy=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev)
-bench=(pgbackrest)
+bench=(pgbackrest lz4)
 
 wanted=()
 optional=()
