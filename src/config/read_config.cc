@@ -251,6 +251,27 @@ void check_against_others(const YamlNode& key, const ClusterConfig& cluster, con
   }
 }
 
+// For "- name: shop" and "- shop", which other programs' configurations have.
+std::string clusters_list_problem(const YamlNode& list) {
+  std::string name = "main", item = "-";
+  if (!list.items.empty()) {
+    const auto& first = list.items.front();
+    if (first.kind == YamlNode::Kind::kScalar) {
+      name = first.text;
+      item = "- " + name;
+    }
+    for (const auto& [key, value] : first.entries) {
+      if (key.text != "name" || value.kind != YamlNode::Kind::kScalar) continue;
+      name = value.text;
+      item = "- name: " + name;
+    }
+  }
+  return fmt::format(
+      "\"clusters\" is a list here, but must have a section for each cluster under its name; "
+      "write \"{}:\" instead of \"{}\"",
+      name, item);
+}
+
 void read_clusters(const YamlNode& node, Problems& problems, Config& config) {
   if (node.kind == YamlNode::Kind::kMapping && !node.entries.empty()) {
     for (const auto& entry : node.entries) {
@@ -262,6 +283,8 @@ void read_clusters(const YamlNode& node, Problems& problems, Config& config) {
     YamlEntry only_cluster;
     only_cluster.key.text = "main";
     config.clusters.push_back(read_cluster(only_cluster, problems, config));
+  } else if (node.kind == YamlNode::Kind::kList) {
+    problems.add(node.position, clusters_list_problem(node));
   } else {
     problems.add(node.position,
                  "\"clusters\" must have a section for each cluster under its name, "

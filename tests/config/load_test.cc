@@ -226,6 +226,15 @@ INSTANTIATE_TEST_SUITE_P(Values, RefusalTest, testing::Values(
     Refusal{"NoClusters", "\nclusters: {}\n",
             "f:1:11: \"clusters\" must have a section for each cluster under its name, for example "
             "\"main:\""},
+    Refusal{"ClustersAsAList", "\nclusters:\n  - name: shop\n    connection: host=h\n",
+            "f:2:3: \"clusters\" is a list here, but must have a section for each cluster under its "
+            "name; write \"shop:\" instead of \"- name: shop\""},
+    Refusal{"ClustersAsAListOfNames", "\nclusters: [shop]\n",
+            "f:1:11: \"clusters\" is a list here, but must have a section for each cluster under its "
+            "name; write \"shop:\" instead of \"- shop\""},
+    Refusal{"ClustersAsAListWithoutNames", "\nclusters:\n  - connection: host=h\n",
+            "f:2:3: \"clusters\" is a list here, but must have a section for each cluster under its "
+            "name; write \"main:\" instead of \"-\""},
     Refusal{"EncryptionOff", "\nencryption: off\n",
             "f:1:13: \"encryption\" must be a section with one of key_file, key_env and "
             "key_command, or the word none"},
