@@ -84,7 +84,7 @@ class ContainerWriter {
   std::unique_ptr<Impl> impl_;
 };
 
-// Random access to stored bytes. Thread-safe.
+// Random access to stored bytes. Errors name the object, so readers do not. Thread-safe.
 class ByteSource {
  public:
   virtual ~ByteSource() = default;

@@ -61,7 +61,7 @@ struct ContainerReader::Impl {
   Result<void> read_frames(std::uint32_t first, std::uint32_t end, MutableByteView into,
                            const ContainerReader& reader) const {
     const Room stored(index[end].stored_offset - index[first].stored_offset);
-    TRY(with_context(source.read_at(index[first].stored_offset, stored.view), object_name));
+    TRY(source.read_at(index[first].stored_offset, stored.view));
     for (auto frame = first; frame < end; ++frame) {
       const auto& row = index[frame];
       const auto& next = index[frame + 1];
@@ -100,28 +100,38 @@ struct ContainerEnd {
   ByteView table() const { return part(trailer.table_offset(), trailer.table_size()); }
 };
 
-static Result<ContainerEnd> read_end(const ByteSource& source) {
+static Result<void> check_end(const ContainerEnd& end) {
+  TRY(check_digest(ByteView(end.bytes).last(kTrailerSize), end.footer(), end.table()));
+  if (end.offset == 0 &&
+      !std::ranges::equal(ByteView(end.bytes).first(kHeaderSize), end.trailer.header_bytes)) {
+    return Error::corrupt("the container's header is damaged");
+  }
+  return {};
+}
+
+// `object` is put before what is wrong with the bytes; the source's own errors name it already.
+static Result<ContainerEnd> read_end(const ByteSource& source, const std::string& object) {
   const auto size = TRY(source.size());
   ContainerEnd end;
   end.bytes.resize(std::min(size, kFirstReadSize));
   end.offset = size - end.bytes.size();
   TRY(source.read_at(end.offset, end.bytes));
   const auto trailer_size = std::min(end.bytes.size(), kTrailerSize);
-  end.trailer = TRY(parse_trailer(ByteView(end.bytes).last(trailer_size), size));
+  end.trailer =
+      TRY(with_context(parse_trailer(ByteView(end.bytes).last(trailer_size), size), object));
   if (end.trailer.footer_offset() < end.offset) {
     Bytes whole(size - end.trailer.footer_offset());
     TRY(source.read_at(end.trailer.footer_offset(), whole));
     end.bytes = std::move(whole);
     end.offset = end.trailer.footer_offset();
     // What is parsed must be what the digest is taken of, should the object change between reads.
-    end.trailer = TRY(parse_trailer(ByteView(end.bytes).last(kTrailerSize), size));
-    if (end.trailer.footer_offset() < end.offset) return Error::corrupt("the container changes");
+    end.trailer =
+        TRY(with_context(parse_trailer(ByteView(end.bytes).last(kTrailerSize), size), object));
+    if (end.trailer.footer_offset() < end.offset) {
+      return Error::corrupt(object + ": the container changes");
+    }
   }
-  TRY(check_digest(ByteView(end.bytes).last(kTrailerSize), end.footer(), end.table()));
-  if (end.offset == 0 &&
-      !std::ranges::equal(ByteView(end.bytes).first(kHeaderSize), end.trailer.header_bytes)) {
-    return Error::corrupt("the container's header is damaged");
-  }
+  TRY(with_context(check_end(end), object));
   return end;
 }
 
@@ -141,15 +151,11 @@ static Result<std::vector<IndexRow>> read_index(const ContainerEnd& end) {
   return Error::corrupt("the frame table does not fit the container's size");
 }
 
-static Result<ContainerEnd> read_end_of(const ByteSource& source, const std::string& object) {
-  return with_context(read_end(source), object);
-}
-
 Result<ContainerReader> ContainerReader::open(const ByteSource& source,
                                               const ContainerIdentity& identity,
                                               const Keyring& keyring) {
   const auto& object = identity.object_name;
-  const auto end = TRY(read_end_of(source, object));
+  const auto end = TRY(read_end(source, object));
   auto secrets = TRY(open_secrets(end.trailer.header, identity, keyring));
   const auto footer = TRY(with_context(
       open_footer(secrets, end.footer(), end.table(), end.trailer.frame_count), object));
@@ -298,7 +304,7 @@ static Result<void> verify_frames(const ByteSource& source, const ContainerEnd& 
 }
 
 Result<void> verify_container(const ByteSource& source) {
-  const auto end = TRY(read_end(source));
+  const auto end = TRY(read_end(source, "the object"));
   HeaderBytes header;
   TRY(source.read_at(0, header));
   if (header != end.trailer.header_bytes) {

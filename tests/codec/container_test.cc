@@ -390,9 +390,15 @@ TEST(Container, OpensASegmentWithOneRead) {
   EXPECT_EQ(source.reads, 1);
   source.failing = true;
   Bytes into;
-  EXPECT_EQ(reader.read_frame(0, into).error().kind(), ErrorKind::kTransient);
-  EXPECT_EQ(ContainerReader::open(source, sample_identity(), {}).error().kind(),
-            ErrorKind::kTransient);
+  // As the source says it, which names the object itself.
+  const auto read = reader.read_frame(0, into);
+  ASSERT_FALSE(read.has_value());
+  EXPECT_EQ(read.error().kind(), ErrorKind::kTransient);
+  EXPECT_EQ(read.error().message(), "the network is away");
+  const auto opened = ContainerReader::open(source, sample_identity(), {});
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().kind(), ErrorKind::kTransient);
+  EXPECT_EQ(opened.error().message(), "the network is away");
   EXPECT_EQ(verify_container(source).error().kind(), ErrorKind::kTransient);
 }
 
