@@ -70,6 +70,8 @@ struct BackupManifest {
   std::uint64_t checksum_failure_count = 0;  // the list above is capped
 };
 
+inline constexpr std::int64_t kManifestFormat = 1;  // written, and the newest that is read
+
 Bytes encode_manifest(const BackupManifest& manifest);
 // kCorrupt names the field; kInvalid: a newer format.
 Result<BackupManifest> decode_manifest(ByteView bytes);

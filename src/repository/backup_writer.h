@@ -22,6 +22,8 @@ struct BackupIntent {
   Lsn start_lsn;
   std::optional<BackupId> parent;
 };
+
+inline constexpr std::int64_t kIntentFormat = 1;  // written, and the newest that is read
 Bytes encode_intent(const BackupIntent& intent);
 Result<BackupIntent> decode_intent(ByteView bytes);
 

@@ -54,6 +54,27 @@ inline void expect_same(const std::vector<DecodedRecord>& decoded,
   }
 }
 
+inline constexpr std::size_t kPage = 8192;
+
+// All records, in one piece.
+inline Result<std::vector<DecodedRecord>> decode(const wal::DecoderOptions& options, Lsn start,
+                                                 ByteView bytes,
+                                                 std::optional<wal::Carry> carry = {}) {
+  std::vector<DecodedRecord> records;
+  auto started = wal::WalDecoder::start(options, start, std::move(carry), collect_into(records));
+  auto decoder = TRY(std::move(started));
+  TRY(decoder.push(bytes));
+  return records;
+}
+
+// The message of what a decoder refuses, "none" where it does not.
+inline std::string check_that_fails(const wal::DecoderOptions& options, Lsn start, ByteView bytes) {
+  const auto result = decode(options, start, bytes);
+  if (result) return "none";
+  EXPECT_EQ(result.error().kind(), ErrorKind::kCorrupt);
+  return result.error().message();
+}
+
 // Pushes in pieces of random sizes, most of them small.
 inline Result<void> push_in_pieces(wal::WalDecoder& decoder, ByteView bytes,
                                    std::mt19937_64& random) {
