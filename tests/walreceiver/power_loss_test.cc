@@ -38,12 +38,16 @@ class MemoryMachine final : public Machine {
   Storage& storage() override { return storage_; }
 
   void plan_trouble(std::mt19937_64& random) override {
-    const auto faults = random() % 3;
+    const auto faults = random() % 4;
     for (std::uint64_t i = 0; i < faults; ++i) {
       Fault fault;
       fault.calls = random_calls(random);
-      fault.skip = random() % 12;
-      fault.moment = static_cast<Fault::Moment>(random() % 3);
+      fault.skip = random() % 6;
+      // Bytes that can be seen and aren't durable are the hard case.
+      static constexpr Fault::Moment kMoments[] = {Fault::Moment::kInFlight,
+                                                   Fault::Moment::kInFlight, Fault::Moment::kBefore,
+                                                   Fault::Moment::kAfter};
+      fault.moment = kMoments[random() % std::size(kMoments)];
       if (random() % 4 == 0) {
         // Hangs until the power goes.
         fault.gate = std::make_shared<Gate>();
@@ -82,8 +86,9 @@ class MemoryMachine final : public Machine {
 
  private:
   static std::set<StorageCall> random_calls(std::mt19937_64& random) {
-    switch (random() % 5) {
+    switch (random() % 6) {
       case 0:
+      case 5:
         return {StorageCall::kAppend, StorageCall::kPut};
       case 1:
         return {StorageCall::kPutIfAbsent};
