@@ -60,7 +60,7 @@ database_line() {
   echo ", data checksums on"
 }
 
-# write_pitr_config FILE REPOSITORY CONNECTION STATE
+# write_pitr_config FILE REPOSITORY CONNECTION SOCKET_DIRECTORY
 write_pitr_config() {
   mkdir -p "$4"
   cat >"$1" <<END
@@ -70,7 +70,6 @@ encryption:
   key_file: $work/pitr.key
 agent:
   socket: $4/agent.sock
-  state_directory: $4
 clusters:
   main:
     connection: $3
