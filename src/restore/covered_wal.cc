@@ -71,13 +71,21 @@ Result<wal::ValidEnd> CoveredWal::scan(std::size_t index, wal::ScanSink sink) {
   return result.end;
 }
 
+CoveredWal::RecordPlace CoveredWal::place_of(const wal::Record& record) const {
+  const auto size = archive_->segment_size();
+  const bool skips_rest =
+      wal::is_switch(record.header) && size.round_down(record.end) != record.end;
+  const Lsn segment_end = size.start_of(size.number_of(record.end) + 1);
+  return {record.start, record.end, skips_rest ? segment_end : record.end};
+}
+
 Result<std::optional<CoveredWal::RecordPlace>> CoveredWal::record_from(Lsn lsn) {
   std::optional<RecordPlace> found;
   for (auto index = index_of(lsn); index < segments().size() && !found; ++index) {
     wal::ScanSink sink;
     sink.record = [&](const wal::Record& record) -> Result<void> {
       if (!found && record.start >= lsn && record.end <= end()) {
-        found = RecordPlace{record.start, record.end};
+        found = place_of(record);
       }
       return {};
     };
@@ -95,7 +103,7 @@ Result<std::optional<CoveredWal::RecordPlace>> CoveredWal::record_before(Lsn lsn
     wal::ScanSink sink;
     sink.record = [&](const wal::Record& record) -> Result<void> {
       if (record.start >= from_ && record.start < lsn) {
-        found = RecordPlace{record.start, record.end};
+        found = place_of(record);
       }
       return {};
     };

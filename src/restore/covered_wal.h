@@ -31,6 +31,9 @@ class CoveredWal {
   struct RecordPlace {
     Lsn start;
     Lsn end;
+    // Where the server's WAL ends when this is the last record that it replays: behind it, and
+    // after a switch the segment's end (XLogDecodeNextRecord in xlogreader.c).
+    Lsn replayed_end;
   };
   // The first record that starts at or after lsn.
   Result<std::optional<RecordPlace>> record_from(Lsn lsn);
@@ -62,6 +65,7 @@ class CoveredWal {
         from_(from),
         coverage_(std::move(coverage)) {}
 
+  RecordPlace place_of(const wal::Record& record) const;
   std::size_t index_of(Lsn lsn) const;  // of the segment that holds it, or the number of segments
   Result<wal::ValidEnd> scan(std::size_t index, wal::ScanSink sink);
   Result<Bytes> read(std::uint64_t number);

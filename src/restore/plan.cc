@@ -160,11 +160,11 @@ Result<void> Planner::set_positions(RestorePlan& plan, CoveredWal& wal) {
                            to_string(plan.target_lsn));
   }
   plan.target_record_end = record->end;
-  plan.end = record->end;
+  plan.end = record->replayed_end;
   if (!plan.inclusive) {
     const auto before = TRY(wal.record_before(plan.target_lsn));
     if (!before) return Error::internal("nothing lies before " + to_string(plan.target_lsn));
-    plan.end = before->end;
+    plan.end = before->replayed_end;
   }
   if (plan.end < plan.backup.stop_lsn) {
     return Error::internal(fmt::format("recovery would end at {}, before the backup's stop {}",
