@@ -43,7 +43,7 @@ struct BackupConfig {
 
 // The WAL that a restore fetches ahead of the server, which is kept in its data directory.
 struct SpoolConfig {
-  std::uint64_t size_limit_bytes = 1ull << 30;
+  std::uint64_t size_limit_bytes = 256ull << 20;
 };
 
 struct ClusterConfig {

@@ -28,7 +28,6 @@ namespace pitr {
 namespace {
 
 constexpr unsigned kMostJobs = 8;
-constexpr std::uint64_t kSpoolLimit = 256ull << 20;
 
 template <typename Number>
 Result<Number> parse_number(const std::string& text, std::string_view what) {
@@ -267,7 +266,7 @@ Result<RecoveryPlan> RestoreRun::make_recovery_plan(const RestorePlan& plan,
   recovery.target = asked_.given_time.value_or(to_string(plan.target));
   recovery.socket = TRY(choose_socket(*data_directory_));
   recovery.spool_directory = *data_directory_ / kRestoreDirectory / "spool";
-  recovery.spool_limit_bytes = std::min(kSpoolLimit, cluster_->spool.size_limit_bytes);
+  recovery.spool_limit_bytes = cluster_->spool.size_limit_bytes;
   recovery.program = std::move(program);
   return recovery;
 }
