@@ -37,17 +37,24 @@ StopSignals::StopSignals(Milliseconds deadline) : deadline_(deadline) {
   thread_ = std::jthread([this](std::stop_token end) { watch(end); });
 }
 
-StopSignals::~StopSignals() = default;
+// Wakes the thread, so that a program that is done needn't wait for its next look.
+StopSignals::~StopSignals() {
+  thread_.request_stop();
+  ::pthread_kill(thread_.native_handle(), SIGTERM);
+}
 
 void StopSignals::watch(std::stop_token end) {
   const auto signals = stop_signals();
   while (!wait_for_signal(signals)) {
     if (end.stop_requested()) return;
   }
+  if (end.stop_requested()) return;
   stop_.request_stop();
   const auto give_up = std::chrono::steady_clock::now() + deadline_;
   while (!end.stop_requested()) {
-    if (wait_for_signal(signals)) end_now("ended by a second signal");
+    const bool again = wait_for_signal(signals);
+    if (end.stop_requested()) return;
+    if (again) end_now("ended by a second signal");
     if (std::chrono::steady_clock::now() >= give_up) {
       end_now(
           "something does not end, storage most likely; ended by force. Nothing that was "

@@ -46,5 +46,15 @@ TEST(StopSignalsDeathTest, ASecondSignalEndsItAtOnce) {
   EXPECT_EXIT(be_told_twice(), testing::ExitedWithCode(8), "second signal");
 }
 
+TEST(StopSignalsDeathTest, GoesAtOnceWhenItIsNotNeededAnyMore) {
+  testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  const auto come_and_go = [] {
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 50; ++i) const StopSignals signals;
+    ::_exit(std::chrono::steady_clock::now() - begin < Seconds(5) ? 0 : 1);
+  };
+  EXPECT_EXIT(come_and_go(), testing::ExitedWithCode(0), "");
+}
+
 }  // namespace
 }  // namespace pitr
