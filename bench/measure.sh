@@ -63,7 +63,7 @@ wait_until() {
 # What was written before shall not be paid for by what is measured next.
 settle() { sync -f "$work"; }
 
-bytes_in() { du -s --apparent-size --block-size=1 "$@" | awk '{sum += $1} END {print sum + 0}'; }
+bytes_in() { du -s --apparent-size --block-size=1 "$@" | awk '{sum += $1} END {printf "%.0f\n", sum}'; }
 
 machine_line() {
   local model memory fs
