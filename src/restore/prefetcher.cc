@@ -1,7 +1,11 @@
 #include "restore/prefetcher.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 
@@ -12,15 +16,27 @@ namespace pitr {
 namespace {
 constexpr std::uint64_t kLongestWindow = 256;
 constexpr unsigned kMostThreads = 8;
+
+// A prefetcher keeps its files in a folder named by its process, and removes only that: the one of
+// an earlier restore into the same directory may still be ending. What a killed one left is removed
+// by the next.
+void remove_abandoned(const Path& spool_directory) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(spool_directory, ignored)) {
+    const auto name = entry.path().filename().string();
+    const auto pid = static_cast<pid_t>(std::strtol(name.c_str(), nullptr, 10));
+    const bool is_alive = pid > 0 && pid != ::getpid() && (::kill(pid, 0) == 0 || errno == EPERM);
+    if (!is_alive) std::filesystem::remove_all(entry.path(), ignored);
+  }
+}
 }  // namespace
 
 Result<std::unique_ptr<Prefetcher>> Prefetcher::start(const WalSupply& supply,
                                                       PrefetcherOptions options) {
-  std::error_code failure;
-  std::filesystem::remove_all(options.spool_directory, failure);
-  if (failure) {
-    return Error::from_errno(failure.value(), "emptying " + options.spool_directory.string());
-  }
+  TRY(create_directories_durably(options.spool_directory));
+  TRY(give_to(options.spool_directory, options.owner));
+  remove_abandoned(options.spool_directory);
+  options.spool_directory /= std::to_string(::getpid());
   TRY(create_directories_durably(options.spool_directory));
   TRY(give_to(options.spool_directory, options.owner));
   const auto threads = std::clamp(options.threads, 1u, kMostThreads);
@@ -50,6 +66,7 @@ Prefetcher::~Prefetcher() {
   threads_.clear();
   std::error_code ignored;
   std::filesystem::remove_all(options_.spool_directory, ignored);
+  std::filesystem::remove(options_.spool_directory.parent_path(), ignored);  // if it is empty
 }
 
 Path Prefetcher::spool_path(SegmentId segment) const {

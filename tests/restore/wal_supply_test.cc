@@ -127,7 +127,8 @@ TEST_F(WalSupplyTest, ThePrefetcherKeepsToItsLimitAndDeletesWhatWasPassed) {
                 Delivery::kDelivered);
       EXPECT_EQ(take(read_file(directory / "RECOVERYXLOG")), wal_.segment(number));
       std::size_t kept = 0;
-      for (const auto& entry : std::filesystem::directory_iterator(options.spool_directory)) {
+      const auto spool = options.spool_directory / std::to_string(::getpid());
+      for (const auto& entry : std::filesystem::directory_iterator(spool)) {
         if (entry.path().extension() != ".pitr-tmp") {
           ++kept;
           EXPECT_GT(entry.path().filename().string(), name(number));
