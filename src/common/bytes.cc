@@ -34,8 +34,8 @@ Result<std::int64_t> ByteReader::signed_varint() {
 
 Result<ByteView> ByteReader::raw(std::size_t size_bytes) {
   if (size_bytes > remaining()) {
-    return Error::corrupt(fmt::format("{} bytes wanted at byte {} of {}", size_bytes, position_,
-                                      bytes_.size()));
+    return Error::corrupt(
+        fmt::format("{} bytes wanted at byte {} of {}", size_bytes, position_, bytes_.size()));
   }
   const ByteView part = bytes_.subspan(position_, size_bytes);
   position_ += size_bytes;
@@ -45,7 +45,8 @@ Result<ByteView> ByteReader::raw(std::size_t size_bytes) {
 Result<std::string> ByteReader::string(std::size_t limit_bytes) {
   const auto size = TRY(varint());
   if (size > limit_bytes) {
-    return Error::corrupt(fmt::format("a text of {} bytes where {} is the limit", size, limit_bytes));
+    return Error::corrupt(
+        fmt::format("a text of {} bytes where {} is the limit", size, limit_bytes));
   }
   const auto bytes = TRY(raw(size));
   return std::string(as_text(bytes));

@@ -56,10 +56,10 @@ class ByteWriter {
   void u16(std::uint16_t value) { fixed(value); }
   void u32(std::uint32_t value) { fixed(value); }
   void u64(std::uint64_t value) { fixed(value); }
-  void varint(std::uint64_t value);         // LEB128, at most 10 bytes
-  void signed_varint(std::int64_t value);   // zigzag, then LEB128
+  void varint(std::uint64_t value);        // LEB128, at most 10 bytes
+  void signed_varint(std::int64_t value);  // zigzag, then LEB128
   void raw(ByteView bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
-  void string(std::string_view text) {      // varint length, then the bytes
+  void string(std::string_view text) {  // varint length, then the bytes
     varint(text.size());
     raw(as_bytes(text));
   }

@@ -2,9 +2,9 @@
 // log.cc. Thread-safe. Secrets never go here; connection strings are logged without passwords.
 #pragma once
 
-#include <string_view>
-
 #include <fmt/core.h>
+
+#include <string_view>
 
 namespace pitr::log {
 

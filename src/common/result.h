@@ -52,10 +52,10 @@ auto take_value(R&& result) {
 
 }  // namespace pitr
 
-#define TRY(expression)                                                             \
-  ({                                                                                \
-    auto try_result_ = (expression);                                                \
-    if (!try_result_.has_value()) [[unlikely]]                                      \
-      return ::pitr::Error(std::move(try_result_).error());                         \
-    ::pitr::detail::take_value(std::move(try_result_));                             \
+#define TRY(expression)                                     \
+  ({                                                        \
+    auto try_result_ = (expression);                        \
+    if (!try_result_.has_value()) [[unlikely]]              \
+      return ::pitr::Error(std::move(try_result_).error()); \
+    ::pitr::detail::take_value(std::move(try_result_));     \
   })

@@ -125,7 +125,9 @@ Result<std::uint64_t> parse_log(std::string_view hex8) {
 Incarnation::Incarnation(const IncarnationId& id, SegmentSize segment_size)
     : prefix_(to_string(id) + "/"), segment_size_(segment_size) {}
 
-ObjectKey Incarnation::identity() const { return ObjectKey::from_parts(prefix_ + "identity"); }
+ObjectKey Incarnation::identity() const {
+  return ObjectKey::from_parts(prefix_ + "identity");
+}
 
 ObjectKey Incarnation::segment(SegmentId segment) const {
   const auto log = segment.number / segment_size_.segments_per_log();

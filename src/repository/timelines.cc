@@ -65,8 +65,7 @@ Result<TimelineReservation> reserve_timeline(const IncarnationStore& store, Time
     const TimelineReservation reservation{TimelineId(candidate), parent, clock.now(), host,
                                           purpose};
     const auto key = store.names().timeline_reservation(reservation.timeline);
-    auto taken =
-        store.put_sealed_if_absent(ContainerKind::kReservation, key, encode(reservation));
+    auto taken = store.put_sealed_if_absent(ContainerKind::kReservation, key, encode(reservation));
     if (taken.has_value()) return reservation;
     if (taken.error().kind() != ErrorKind::kConflict) {
       return std::move(taken).error().with_context("reserving timeline " +
