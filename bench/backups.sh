@@ -30,21 +30,21 @@ growth_of() {
 measure_backups() {
   set_server archive_command true
   sql "CHECKPOINT"
-  settle
+  settle_memory
   growth_of backup.pitr "$work/pitr" "$bin/pitr" backup --full --local
 
   set_server archive_command "$pgbackrest --config=$PGBACKREST_CONFIG --stanza=bench archive-push %p"
-  settle
+  settle_memory
   growth_of backup.pgbackrest "$work/pgbackrest/backup" \
     "$pgbackrest" --stanza=bench --type=full --no-expire-auto backup
   set_server archive_command true
 
   rm -rf "$work/plain"
-  settle
+  settle_memory
   growth_of backup.plain "$work/plain" \
     "$pg_bin/pg_basebackup" -D "$work/plain" -c fast -X stream --no-manifest
 
-  settle
+  settle_memory
   measure backup.lz4 lz4_alone || true
   [[ $run != 1 ]] || note size.backup.lz4 "$(cut -d' ' -f2- "$work/files" |
     xargs -r -d '\n' lz4 -1 -q -m -c --no-frame-crc | wc -c)"
@@ -58,7 +58,7 @@ restore() {
   local key=$1
   shift
   rm -rf "$work/restored"
-  settle
+  settle_memory
   measure "$key" "$@" || return 0
   if [[ -d $work/plain/base ]] &&
      ! diff <(tables_of "$work/plain") <(tables_of "$work/restored") >"$work/log/$key.diff"; then
