@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <stdexcept>
@@ -215,26 +214,17 @@ Result<void> serve_wal(const WalServeOptions& options) {
   prefetching.spool_directory = plan.spool_directory;
   prefetching.spool_limit_bytes = plan.spool_limit_bytes;
   prefetching.owner = owner;
-  // The socket first: the spool belongs to whoever holds it.
-  std::unique_ptr<Prefetcher> prefetcher;
-  std::atomic<Prefetcher*> ready = nullptr;
+  // Before the socket is there: whoever finds it gets an answer. Its spool is its own.
+  const auto prefetcher = TRY(Prefetcher::start(*opened.supply, std::move(prefetching)));
   http::Router router;
-  router.add("GET", kPingPath, [&](const http::Request&) {
-    http::Response response;
-    if (!ready) response.status = 503;
-    return response;
-  });
+  router.add("GET", kPingPath, [](const http::Request&) { return http::Response(); });
   router.add("GET", "/v1/wal/{file}", [&](const http::Request& request) {
-    Prefetcher* at_work = ready;
-    if (!at_work) return http::Response::of(Error::transient("the prefetcher is starting"));
-    return answer(*at_work, request, owner.has_value());
+    return answer(*prefetcher, request, owner.has_value());
   });
   http::ServerOptions serving;
   serving.socket_path = plan.socket;
   const auto server = TRY(http::Server::start(std::move(serving), std::move(router)));
   TRY(give_to(plan.socket, owner));
-  prefetcher = TRY(Prefetcher::start(*opened.supply, std::move(prefetching)));
-  ready = prefetcher.get();
   log::info("serving WAL for {}, to {}", data_directory.string(), to_string(plan.end));
   watch(options, data_directory, *prefetcher);
   server->stop();
