@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include "bench/wal_like.h"
-#include "repository/wal_archive.h"
+#include "repository/wal/wal_archive.h"
 #include "storage/local/local_storage.h"
 
 namespace pitr::bench {

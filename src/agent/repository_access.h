@@ -13,7 +13,7 @@
 #include "common/clock.h"
 #include "config/config.h"
 #include "repository/repository.h"
-#include "repository/wal_archive.h"
+#include "repository/wal/wal_archive.h"
 #include "walreceiver/wal_receiver.h"
 
 namespace pitr {

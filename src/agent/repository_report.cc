@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "repository/backup_reader.h"
-#include "repository/wal_coverage.h"
+#include "repository/backup/backup_reader.h"
+#include "repository/wal/wal_coverage.h"
 
 namespace pitr {
 namespace {

@@ -4,8 +4,8 @@
 #pragma once
 
 #include "agent/status.h"
-#include "repository/facts_store.h"
-#include "repository/wal_archive.h"
+#include "repository/wal/facts_store.h"
+#include "repository/wal/wal_archive.h"
 
 namespace pitr {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/clock.h"
-#include "repository/backup_manifest.h"
+#include "repository/backup/backup_manifest.h"
 #include "walreceiver/wal_receiver.h"
 
 namespace pitr {

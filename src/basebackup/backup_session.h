@@ -10,7 +10,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "postgres/connection.h"
-#include "repository/backup_manifest.h"
+#include "repository/backup/backup_manifest.h"
 
 namespace pitr {
 

@@ -7,7 +7,7 @@
 #include "basebackup/local_backup.h"
 #include "basebackup/remote_backup.h"
 #include "common/retry.h"
-#include "repository/wal_coverage.h"
+#include "repository/wal/wal_coverage.h"
 
 namespace pitr {
 

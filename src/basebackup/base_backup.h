@@ -16,9 +16,9 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/observer.h"
-#include "repository/backup_writer.h"
-#include "repository/facts_store.h"
-#include "repository/wal_archive.h"
+#include "repository/backup/backup_writer.h"
+#include "repository/wal/facts_store.h"
+#include "repository/wal/wal_archive.h"
 
 namespace pitr {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "postgres/control_file.h"
-#include "repository/backup_manifest.h"
+#include "repository/backup/backup_manifest.h"
 
 namespace pitr {
 

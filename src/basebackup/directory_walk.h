@@ -8,8 +8,8 @@
 
 #include "common/file.h"
 #include "common/result.h"
-#include "repository/backup_manifest.h"
-#include "repository/file_table.h"
+#include "repository/backup/backup_manifest.h"
+#include "repository/backup/file_table.h"
 
 namespace pitr {
 

@@ -12,7 +12,7 @@
 #include "basebackup/directory_walk.h"
 #include "basebackup/rate_limit.h"
 #include "common/observer.h"
-#include "repository/backup_writer.h"
+#include "repository/backup/backup_writer.h"
 
 namespace pitr {
 

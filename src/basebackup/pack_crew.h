@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "common/bounded_queue.h"
-#include "repository/backup_writer.h"
+#include "repository/backup/backup_writer.h"
 
 namespace pitr {
 

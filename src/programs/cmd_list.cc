@@ -8,7 +8,7 @@
 #include "agent/status_json.h"
 #include "programs/backup_view.h"
 #include "programs/exit_codes.h"
-#include "repository/backup_reader.h"
+#include "repository/backup/backup_reader.h"
 #include "repository/incarnations.h"
 
 namespace pitr {

@@ -20,7 +20,7 @@
 #include "programs/terminal_progress.h"
 #include "programs/wal_serve.h"
 #include "repository/incarnations.h"
-#include "repository/timelines.h"
+#include "repository/wal/timelines.h"
 #include "restore/timestamp_text.h"
 
 namespace pitr {

@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "postgres/wal/xact_scan.h"
-#include "repository/wal_coverage.h"
+#include "repository/wal/wal_coverage.h"
 
 namespace pitr {
 

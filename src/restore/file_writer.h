@@ -9,7 +9,7 @@
 #include <stop_token>
 
 #include "common/observer.h"
-#include "repository/backup_reader.h"
+#include "repository/backup/backup_reader.h"
 #include "restore/file_owner.h"
 
 namespace pitr {

@@ -15,9 +15,9 @@
 
 #include "postgres/timeline_history.h"
 #include "postgres/wal/record.h"
-#include "repository/backup_manifest.h"
-#include "repository/facts_store.h"
-#include "repository/wal_archive.h"
+#include "repository/backup/backup_manifest.h"
+#include "repository/wal/facts_store.h"
+#include "repository/wal/wal_archive.h"
 #include "restore/target.h"
 
 namespace pitr {

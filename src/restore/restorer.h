@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "common/observer.h"
-#include "repository/backup_reader.h"
+#include "repository/backup/backup_reader.h"
 #include "restore/file_owner.h"
 #include "restore/plan.h"
 #include "restore/recovery_settings.h"

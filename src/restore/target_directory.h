@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "common/file.h"
-#include "repository/backup_manifest.h"
-#include "repository/file_table.h"
+#include "repository/backup/backup_manifest.h"
+#include "repository/backup/file_table.h"
 
 namespace pitr {
 

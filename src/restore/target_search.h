@@ -6,7 +6,7 @@
 #include <string>
 #include <variant>
 
-#include "repository/facts_store.h"
+#include "repository/wal/facts_store.h"
 #include "restore/covered_wal.h"
 #include "restore/plan.h"
 

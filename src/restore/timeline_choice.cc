@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "repository/wal_coverage.h"
+#include "repository/wal/wal_coverage.h"
 #include "restore/covered_wal.h"
 
 namespace pitr {

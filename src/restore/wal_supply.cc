@@ -6,7 +6,7 @@
 #include <cerrno>
 
 #include "postgres/wal/page.h"
-#include "repository/wal_coverage.h"
+#include "repository/wal/wal_coverage.h"
 
 namespace pitr {
 

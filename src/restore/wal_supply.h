@@ -10,7 +10,7 @@
 #include <optional>
 #include <string_view>
 
-#include "repository/wal_archive.h"
+#include "repository/wal/wal_archive.h"
 #include "restore/file_owner.h"
 #include "restore/recovery_plan.h"
 

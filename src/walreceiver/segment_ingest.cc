@@ -6,7 +6,7 @@
 
 #include "postgres/timeline_history.h"
 #include "postgres/wal/xact_scan.h"
-#include "repository/tail_chain.h"
+#include "repository/wal/tail_chain.h"
 
 namespace pitr {
 

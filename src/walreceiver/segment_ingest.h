@@ -11,8 +11,8 @@
 #include <optional>
 
 #include "postgres/wal/segment_facts.h"
-#include "repository/facts_store.h"
-#include "repository/wal_archive.h"
+#include "repository/wal/facts_store.h"
+#include "repository/wal/wal_archive.h"
 
 namespace pitr {
 

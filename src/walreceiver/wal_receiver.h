@@ -22,8 +22,8 @@
 #include "common/result.h"
 #include "postgres/connection.h"
 #include "postgres/replication.h"
-#include "repository/facts_store.h"
-#include "repository/wal_archive.h"
+#include "repository/wal/facts_store.h"
+#include "repository/wal/wal_archive.h"
 #include "walreceiver/start_position.h"
 
 namespace pitr {

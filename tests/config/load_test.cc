@@ -344,7 +344,8 @@ class FindConfigTest : public testing::Test {
 
   static void touch(const Path& file) { std::ofstream(file) << "\n"; }
 
-  const Path directory_ = Path(testing::TempDir()) / ("pitr-find-config-" + std::to_string(::getpid()));
+  const Path directory_ =
+      Path(testing::TempDir()) / ("pitr-find-config-" + std::to_string(::getpid()));
   std::map<std::string, std::string> environment_;
   ConfigSearch search_;
 };

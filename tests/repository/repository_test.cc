@@ -1,6 +1,6 @@
 #include "repository/repository.h"
 
-#include "repository/archive_fixture.h"
+#include "repository/wal/archive_fixture.h"
 
 namespace pitr::test {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "basebackup/base_backup.h"
 #include "postgres/control_file.h"
-#include "repository/wal_coverage.h"
+#include "repository/wal/wal_coverage.h"
 #include "storage/local/local_storage.h"
 #include "support/must.h"
 #include "support/temporary_directory.h"

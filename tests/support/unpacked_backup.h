@@ -6,7 +6,7 @@
 
 #include <filesystem>
 
-#include "repository/backup_reader.h"
+#include "repository/backup/backup_reader.h"
 #include "support/must.h"
 
 namespace pitr::test {

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "postgres/wal/wal_builder.h"
-#include "repository/wal_coverage.h"
+#include "repository/wal/wal_coverage.h"
 #include "storage/memory/memory_storage.h"
 #include "support/must.h"
 #include "walreceiver/segment_ingest.h"

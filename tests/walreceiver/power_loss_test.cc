@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <thread>
 
-#include "repository/tail_chain.h"
+#include "repository/wal/tail_chain.h"
 #include "storage/local/local_storage.h"
 #include "support/simulated_filesystem.h"
 #include "walreceiver/ingest_fixture.h"

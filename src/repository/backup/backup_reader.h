@@ -1,0 +1,60 @@
+// Reads backups: the catalog of published ones, and the contents of one in pack order.
+// Thread-safe where nothing else is said.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "repository/backup/backup_manifest.h"
+#include "repository/backup/file_table.h"
+#include "repository/repository.h"
+
+namespace pitr {
+
+class BackupCatalog {
+ public:
+  explicit BackupCatalog(IncarnationStore store) : store_(std::move(store)) {}
+  // Ids of published backups (those with a backup.json), oldest first.
+  Result<std::vector<BackupId>> list() const;
+  Result<BackupManifest> manifest(const BackupId& id) const;
+  // All manifests, oldest first. An unreadable one is an error that names it.
+  Result<std::vector<BackupManifest>> manifests() const;
+  // Intents without backup.json: attempts under way or dead.
+  Result<std::vector<BackupId>> unfinished() const;
+
+ private:
+  IncarnationStore store_;
+};
+
+// A piece of work for one restore thread: some adjacent frames of one pack, and where their blocks
+// go. Bounded to about 8 MiB of plain bytes.
+struct PackPiece {
+  struct Placement {
+    std::uint32_t file = 0;  // index into BackupContents::files()
+    std::uint64_t file_offset = 0;
+    std::uint64_t piece_offset = 0;
+    std::uint64_t size_bytes = 0;
+  };
+  std::uint32_t pack = 0;  // index into the manifest's packs
+  std::uint32_t first_frame = 0;
+  std::uint32_t frame_count = 0;
+  std::vector<Placement> placements;
+};
+
+// One backup, opened for a restore: files, and pieces in pack order, each frame decoded once.
+// Checks that the block map covers every block of every file; kCorrupt names the first hole.
+class BackupContents {
+ public:
+  virtual ~BackupContents() = default;
+  static Result<std::unique_ptr<BackupContents>> open(const IncarnationStore& store,
+                                                      const BackupManifest& manifest);
+  virtual const std::vector<FileRow>& files() const = 0;
+  virtual const std::vector<PackPiece>& pieces() const = 0;
+  // The plain bytes of a piece; thread-safe, each caller with a buffer of its own.
+  virtual Result<void> read(const PackPiece& piece, Bytes& into) const = 0;
+  // The content of one small file, such as PG_VERSION.
+  virtual Result<Bytes> read_file(std::string_view path, std::uint64_t limit_bytes) const = 0;
+};
+
+}  // namespace pitr
