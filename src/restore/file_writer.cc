@@ -5,11 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <mutex>
-#include <thread>
 
 namespace pitr {
 
@@ -17,7 +13,6 @@ namespace {
 
 constexpr std::size_t kOpenFiles = 64;  // per thread
 constexpr std::uint64_t kEarlyWriteback = 256 << 10;
-constexpr unsigned kMostWorkers = 64;
 
 // Names come from sealed tables; still nothing may be written outside the directory.
 Result<void> check_path(const std::string& path) {
@@ -43,11 +38,27 @@ FileWriter::FileWriter(const BackupContents& contents, Path data_directory,
   }
 }
 
-Result<void> FileWriter::create_all() {
+Result<void> FileWriter::create_all(unsigned workers) {
   const auto& files = contents_.files();
   // Tables are in the order of paths: a directory comes before what is in it.
+  std::vector<std::size_t> plain_files;
   for (std::size_t i = 0; i < files.size(); ++i) {
-    if (is_wanted_[i]) TRY(create(files[i]));
+    if (!is_wanted_[i]) continue;
+    if (files[i].type == FileType::kFile) {
+      plain_files.push_back(i);
+    } else {
+      TRY(create(files[i]));
+    }
+  }
+  return share_work(plain_files.size(), workers, [&](WorkShares& shares, unsigned worker) {
+    return create_files(plain_files, shares, worker);
+  });
+}
+
+Result<void> FileWriter::create_files(std::span<const std::size_t> numbers, WorkShares& shares,
+                                      unsigned worker) {
+  while (const auto next = shares.next(worker)) {
+    TRY(create(contents_.files()[numbers[*next]]));
   }
   return {};
 }
@@ -112,38 +123,21 @@ Result<void> FileWriter::write_piece(const PackPiece& piece, ByteView bytes,
 }
 
 Result<void> FileWriter::write_all(unsigned workers, Observer& observer, std::stop_token stop) {
-  const auto& pieces = contents_.pieces();
-  std::atomic<std::size_t> next = 0;
-  std::atomic<bool> failed = false;
-  std::mutex mutex;
-  std::optional<Error> first_error;  // guarded
+  return share_work(contents_.pieces().size(), workers, [&](WorkShares& shares, unsigned worker) {
+    return write_pieces(shares, worker, observer, stop);
+  });
+}
 
-  const auto work = [&]() -> Result<void> {
-    Bytes buffer;
-    std::map<std::uint32_t, File> open_files;
-    while (!failed) {
-      if (stop.stop_requested()) return Error::cancelled("the restore was stopped");
-      const auto index = next++;
-      if (index >= pieces.size()) return {};
-      TRY(contents_.read(pieces[index], buffer));
-      TRY(write_piece(pieces[index], buffer, open_files, observer));
-    }
-    return {};
-  };
-  {
-    std::vector<std::jthread> threads;
-    const auto count = std::clamp(workers, 1u, kMostWorkers);
-    for (unsigned i = 0; i < count; ++i) {
-      threads.emplace_back([&] {
-        auto result = work();
-        if (result.has_value()) return;
-        failed = true;
-        std::lock_guard lock(mutex);
-        if (!first_error) first_error = std::move(result).error();
-      });
-    }
+Result<void> FileWriter::write_pieces(WorkShares& shares, unsigned worker, Observer& observer,
+                                      std::stop_token stop) {
+  Bytes buffer;
+  std::map<std::uint32_t, File> open_files;
+  while (const auto next = shares.next(worker)) {
+    if (stop.stop_requested()) return Error::cancelled("the restore was stopped");
+    const auto& piece = contents_.pieces()[*next];
+    TRY(contents_.read(piece, buffer));
+    TRY(write_piece(piece, buffer, open_files, observer));
   }
-  if (first_error) return std::move(*first_error);
   return {};
 }
 

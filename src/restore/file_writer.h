@@ -6,11 +6,13 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <stop_token>
 
 #include "common/observer.h"
 #include "repository/backup/backup_reader.h"
 #include "restore/file_owner.h"
+#include "restore/work_shares.h"
 
 namespace pitr {
 
@@ -21,7 +23,7 @@ class FileWriter {
              std::function<bool(const FileRow&)> is_wanted);
 
   // Directories, links and empty files of the right size.
-  Result<void> create_all();
+  Result<void> create_all(unsigned workers);
   Result<void> write_all(unsigned workers, Observer& observer, std::stop_token stop);
 
   std::uint64_t file_count() const { return file_count_; }
@@ -29,6 +31,10 @@ class FileWriter {
 
  private:
   Result<void> create(const FileRow& row);
+  Result<void> create_files(std::span<const std::size_t> numbers, WorkShares& shares,
+                            unsigned worker);
+  Result<void> write_pieces(WorkShares& shares, unsigned worker, Observer& observer,
+                            std::stop_token stop);
   Result<void> write_piece(const PackPiece& piece, ByteView bytes,
                            std::map<std::uint32_t, File>& open_files, Observer& observer);
 

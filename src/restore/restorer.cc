@@ -227,7 +227,7 @@ Result<RestoreSummary> Restorer::run(const IncarnationStore& store) {
   FileWriter writer(*contents, options_.data_directory, options_.owner,
                     [this](const FileRow& row) { return is_wanted(row); });
   observer_.phase("restoring files", writer.total_bytes());
-  TRY(writer.create_all());
+  TRY(writer.create_all(options_.workers));
   TRY(writer.write_all(options_.workers, observer_, stop_));
   TRY(write_labels());
   TRY(write_recovery_plan());

@@ -28,7 +28,7 @@ class BackupCatalog {
 };
 
 // A piece of work for one restore thread: some adjacent frames of one pack, and where their blocks
-// go. Bounded to about 8 MiB of plain bytes.
+// go. Bounded to about 1 MiB of plain bytes.
 struct PackPiece {
   struct Placement {
     std::uint32_t file = 0;  // index into BackupContents::files()

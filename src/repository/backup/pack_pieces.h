@@ -10,7 +10,9 @@
 
 namespace pitr {
 
-inline constexpr std::uint64_t kPieceBytes = 8 << 20;
+// Small enough to stay in a core's cache between decoding and writing: with 8 MiB a restore takes
+// half as long again.
+inline constexpr std::uint64_t kPieceBytes = 1 << 20;
 
 // Bytes of a file that lie together in a pack.
 struct Extent {
