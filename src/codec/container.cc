@@ -32,6 +32,8 @@ std::string_view to_string(ContainerKind kind) {
       return "conflict";
     case ContainerKind::kIncarnation:
       return "incarnation";
+    case ContainerKind::kDigestTable:
+      return "digest table";
   }
   return "unknown";
 }

@@ -41,6 +41,7 @@ enum class ContainerKind : std::uint8_t {
   kReservation = 11,
   kConflict = 12,  // WAL that was refused and kept aside
   kIncarnation = 13,
+  kDigestTable = 14,
 };
 
 // Bound into every frame: a container opens only under the name and kind it was written for.

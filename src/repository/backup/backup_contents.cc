@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <map>
 #include <ranges>
 #include <set>
 #include <thread>
 
 #include "repository/backup/backup_reader.h"
-#include "repository/backup/block_map.h"
+#include "repository/backup/block_layers.h"
 #include "repository/backup/pack_pieces.h"
 #include "repository/backup/pack_readers.h"
 #include "repository/backup/table_reader.h"
@@ -18,26 +17,6 @@ namespace {
 
 constexpr std::size_t kOpeningThreads = 8;
 constexpr std::size_t kNamedFiles = 5;  // in an error
-
-// The rows of a block table, packs counted as the manifest does.
-class TableLayer final : public BlockRowSource {
- public:
-  TableLayer(std::unique_ptr<BlockTableReader> table, std::vector<std::uint32_t> pack_numbers)
-      : table_(std::move(table)), pack_numbers_(std::move(pack_numbers)) {}
-  Result<bool> next() override {
-    const bool found = TRY(table_->next());
-    if (!found) return false;
-    row_ = table_->row();
-    if (row_.pack != PackedBlockRow::kTombstone) row_.pack = pack_numbers_[row_.pack];
-    return true;
-  }
-  const PackedBlockRow& row() const override { return row_; }
-
- private:
-  std::unique_ptr<BlockTableReader> table_;
-  std::vector<std::uint32_t> pack_numbers_;
-  PackedBlockRow row_;
-};
 
 class RepositoryBackupContents final : public BackupContents {
  public:
@@ -80,37 +59,10 @@ Result<void> RepositoryBackupContents::load_files(const IncarnationStore& store,
                                     manifest.total_bytes));
 }
 
-Result<std::unique_ptr<BlockRowSource>> open_layer(
-    const IncarnationStore& store, const std::string& table_id,
-    const std::map<ObjectKey, std::uint32_t>& packs) {
-  auto table = TRY(BlockTableReader::open(store, table_id));
-  std::vector<std::uint32_t> numbers;
-  for (const auto& pack : table->index().packs) {
-    const auto found = packs.find(store.names().pack(pack.backup, pack.number));
-    if (found == packs.end()) {
-      return Error::corrupt(
-          fmt::format("table {} refers to pack {}, which the manifest doesn't have", table_id,
-                      to_string(pack)));
-    }
-    numbers.push_back(found->second);
-  }
-  return std::make_unique<TableLayer>(std::move(table), std::move(numbers));
-}
-
 Result<std::vector<Extent>> RepositoryBackupContents::load_extents(
     const IncarnationStore& store, const BackupManifest& manifest) const {
-  std::map<ObjectKey, std::uint32_t> numbers;
-  for (const auto& pack : manifest.packs) {
-    numbers.emplace(pack.key, static_cast<std::uint32_t>(numbers.size()));
-  }
-  if (numbers.size() != manifest.packs.size())
-    return Error::corrupt("the manifest has a pack twice");
-
-  std::vector<std::unique_ptr<BlockRowSource>> layers;
-  for (const auto& table_id : manifest.block_tables) {
-    auto layer = TRY(open_layer(store, table_id, numbers));
-    layers.push_back(std::move(layer));
-  }
+  const auto numbers = TRY(PackNumbers::of(manifest.packs));
+  auto layers = TRY(open_block_layers(store, manifest.block_tables, numbers));
   auto map = TRY(BlockMap::open(std::move(layers)));
   std::vector<Extent> extents;
   for (std::uint32_t file = 0; file < files_.size(); ++file) {

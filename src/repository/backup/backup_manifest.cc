@@ -12,6 +12,9 @@ namespace pitr {
 
 using Json = nlohmann::ordered_json;
 
+// One block table, and nothing known of how much of each pack is live.
+static constexpr std::uint32_t kFormatWithoutLayers = 1;
+
 static std::optional<std::int64_t> parse_digits(std::string_view text) {
   std::int64_t value = 0;
   for (const char c : text) {
@@ -209,27 +212,60 @@ static bool is_object_name_part(const std::string& name) {
   return name.find('/') == std::string::npos && ObjectKey::parse(name).has_value();
 }
 
-static Result<PackInfo> read_pack(const Fields& item, const layout::Incarnation& names) {
+static Result<PackInfo> read_pack(const Fields& item, const layout::Incarnation& names,
+                                  std::uint32_t format) {
   const auto name = TRY(item.text("name"));
   const auto pack = parse_pack_name(name);
   if (!pack) return item.bad("name", "<backup id>-<six digits> is expected");
-  PackInfo info{names.pack(pack->backup, pack->number), 0};
+  PackInfo info{names.pack(pack->backup, pack->number)};
   TRY(item.read("stored_bytes", info.stored_bytes));
+  if (format == kFormatWithoutLayers) return info;
+  TRY(item.read("plain_bytes", info.plain_bytes));
+  TRY(item.read("live_bytes", info.live_bytes));
   return info;
 }
 
-static Result<void> read_contents(const Fields& fields, BackupManifest& m,
-                                  SegmentSize segment_size) {
+static Result<void> read_tables(const Fields& fields, const char* field,
+                                std::vector<TableInfo>& into) {
+  return fields.each(field, [&](const Fields& item) -> Result<void> {
+    TableInfo table;
+    TRY(item.read("id", table.id));
+    TRY(item.read("stored_bytes", table.stored_bytes));
+    into.push_back(std::move(table));
+    return {};
+  });
+}
+
+static Result<void> read_block_tables(const Fields& fields, BackupManifest& m,
+                                      std::uint32_t format) {
+  if (format == kFormatWithoutLayers) {
+    std::vector<std::string> ids;
+    TRY(fields.read("block_tables", ids));
+    for (auto& id : ids) m.block_tables.push_back({std::move(id)});
+    return {};
+  }
+  TRY(read_tables(fields, "block_tables", m.block_tables));
+  TRY(read_tables(fields, "digest_tables", m.digest_tables));
+  TRY(fields.read("digest_epoch", m.digest_epoch));
+  TRY(fields.read("restore_read_bytes", m.restore_read_bytes));
+  return fields.read("changed_since_moved_bytes", m.changed_since_moved_bytes);
+}
+
+static Result<void> read_contents(const Fields& fields, BackupManifest& m, SegmentSize segment_size,
+                                  std::uint32_t format) {
   TRY(fields.read("file_table", m.file_table));
-  TRY(fields.read("block_tables", m.block_tables));
+  TRY(read_block_tables(fields, m, format));
   // These become parts of object names.
   if (!is_object_name_part(m.file_table)) return fields.bad("file_table", "no table is named so");
   for (const auto& table : m.block_tables) {
-    if (!is_object_name_part(table)) return fields.bad("block_tables", "no table is named so");
+    if (!is_object_name_part(table.id)) return fields.bad("block_tables", "no table is named so");
+  }
+  for (const auto& table : m.digest_tables) {
+    if (!is_object_name_part(table.id)) return fields.bad("digest_tables", "no table is named so");
   }
   const layout::Incarnation names(m.incarnation, segment_size);
   const auto add_pack = [&](const Fields& item) -> Result<void> {
-    auto pack = TRY(read_pack(item, names));
+    auto pack = TRY(read_pack(item, names, format));
     m.packs.push_back(std::move(pack));
     return {};
   };
@@ -261,7 +297,9 @@ Result<BackupManifest> decode_manifest(ByteView bytes) {
   const auto segment_size = SegmentSize::from_bytes(manifest.segment_size_bytes);
   if (!segment_size) return fields.bad("segment_size_bytes", "no server has this segment size");
   TRY(read_server(fields, manifest));
-  TRY(read_contents(fields, manifest, *segment_size));
+  std::uint32_t format = 0;
+  TRY(fields.read("format", format));
+  TRY(read_contents(fields, manifest, *segment_size, format));
   return manifest;
 }
 

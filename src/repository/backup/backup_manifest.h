@@ -29,6 +29,16 @@ struct ChecksumFailure {
 struct PackInfo {
   ObjectKey key;
   std::uint64_t stored_bytes = 0;
+  std::uint64_t plain_bytes = 0;
+  // Of the plain bytes, at most so many belong to this backup. Counted when tables were last merged
+  // into the oldest one, and since then only lowered.
+  std::uint64_t live_bytes = 0;
+};
+
+struct TableInfo {
+  std::string id;
+  std::uint64_t stored_bytes = 0;
+  friend bool operator==(const TableInfo&, const TableInfo&) = default;
 };
 
 struct BackupManifest {
@@ -58,9 +68,17 @@ struct BackupManifest {
   std::string tablespace_map;  // verbatim; empty without tablespaces
   std::vector<TablespaceInfo> tablespaces;
 
-  std::string file_table;                 // table id
-  std::vector<std::string> block_tables;  // table ids, newest first
-  std::vector<PackInfo> packs;            // all that the block tables refer to
+  std::string file_table;                // table id
+  std::vector<TableInfo> block_tables;   // newest first
+  std::vector<PackInfo> packs;           // all that the block tables refer to
+  std::vector<TableInfo> digest_tables;  // newest first; may be none (BlockDigests)
+  std::uint32_t digest_epoch = 0;        // of the data key that keys the digests; 0: no cipher
+
+  // At most so many plain bytes does a restore read: the sum of all frames with a live block, when
+  // they were last counted, and what was stored since.
+  std::uint64_t restore_read_bytes = 0;
+  // Stored afresh since blocks were last moved out of packs that are mostly dead.
+  std::uint64_t changed_since_moved_bytes = 0;
 
   std::uint64_t file_count = 0;    // regular files only
   std::uint64_t total_bytes = 0;   // what a restore writes
@@ -70,7 +88,7 @@ struct BackupManifest {
   std::uint64_t checksum_failure_count = 0;  // the list above is capped
 };
 
-inline constexpr std::int64_t kManifestFormat = 1;  // written, and the newest that is read
+inline constexpr std::int64_t kManifestFormat = 2;  // written, and the newest that is read
 
 Bytes encode_manifest(const BackupManifest& manifest);
 // kCorrupt names the field; kInvalid: a newer format.

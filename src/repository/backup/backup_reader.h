@@ -27,6 +27,10 @@ class BackupCatalog {
   IncarnationStore store_;
 };
 
+// Whether the block map covers every block of every file, without reading any pack: kCorrupt names
+// the first block without a place. Reads all tables; memory as for one file.
+Result<void> check_block_map(const IncarnationStore& store, const BackupManifest& manifest);
+
 // A piece of work for one restore thread: some adjacent frames of one pack, and where their blocks
 // go. Bounded to about 1 MiB of plain bytes.
 struct PackPiece {

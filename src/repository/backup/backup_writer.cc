@@ -4,85 +4,55 @@
 
 #include <algorithm>
 
-#include "repository/backup/block_map.h"
-#include "repository/backup/encoded_rows.h"
+#include "repository/backup/block_digests.h"
+#include "repository/backup/own_rows.h"
 #include "repository/backup/pack_writer.h"
-#include "repository/backup/table_writer.h"
+#include "repository/backup/table_tiers.h"
 
 namespace pitr {
 namespace {
 
-// File rows wait unsorted until there are so many, and encoded from then on (some 50 bytes each).
-constexpr std::size_t kFilesPerRun = 1 << 14;
-
-// The rows of all packs of a backup in one order.
-class PackRows final : public BlockRowSource {
- public:
-  explicit PackRows(RunMerge<BlockRowDecoder> merge) : merge_(std::move(merge)) {}
-  Result<bool> next() override {
-    const bool found = TRY(merge_.next());
-    if (!found) return false;
-    row_ = merge_.row();
-    row_.pack = static_cast<std::uint32_t>(merge_.run());
-    return true;
-  }
-  const PackedBlockRow& row() const override { return row_; }
-
- private:
-  RunMerge<BlockRowDecoder> merge_;
-  PackedBlockRow row_;
-};
-
 class RepositoryBackupWriter final : public BackupWriter {
  public:
-  RepositoryBackupWriter(IncarnationStore store, BackupId id, const PackOptions& options)
-      : store_(std::move(store)), id_(std::move(id)), options_(options), packs_(id_) {}
+  RepositoryBackupWriter(IncarnationStore store, BackupId id, const PackOptions& options,
+                         std::optional<ParentBackup> parent, BlockDigests parent_digests)
+      : store_(std::move(store)),
+        id_(std::move(id)),
+        options_(options),
+        parent_(std::move(parent)),
+        parent_digests_(std::move(parent_digests)),
+        packs_(id_),
+        digests_(store_) {}
 
   Result<std::unique_ptr<PackWriter>> new_pack_writer() override {
     packs_.writer_started();
-    return std::make_unique<WorkerPackWriter>(store_, options_, packs_);
+    return std::make_unique<WorkerPackWriter>(store_, options_, packs_, digests_,
+                                              parent_digests_.share());
   }
-  void add_file(FileRow row) override;
+  void add_file(FileRow row, Keep keep) override {
+    const std::lock_guard lock(mutex_);
+    files_.add(std::move(row), keep);
+  }
   Result<BackupManifest> store_manifest(BackupManifest manifest) override;
   Result<void> publish(const BackupManifest& manifest) override;
 
  private:
   Result<void> check_complete(const BackupManifest& manifest);
-  void encode_waiting_files();
-  Result<void> store_tables(BackupManifest& manifest, std::vector<FinishedPack> packs);
+  Result<void> store_contents(BackupManifest& manifest);
+  Result<void> store_blocks(BackupManifest& manifest, OwnRows own);
 
   const IncarnationStore store_;
   const BackupId id_;
   const PackOptions options_;
+  std::optional<ParentBackup> parent_;
+  const BlockDigests parent_digests_;
   PackList packs_;
+  DigestRuns digests_;
 
   std::mutex mutex_;
-  std::vector<FileRow> waiting_files_;  // guarded
-  std::vector<EncodedRows> files_;      // guarded
-  std::optional<Error> bad_file_;       // guarded
+  FileRuns files_;  // guarded
   bool manifest_stored_ = false;
 };
-
-void RepositoryBackupWriter::add_file(FileRow row) {
-  auto checked = check_row(row);
-  const std::lock_guard lock(mutex_);
-  if (!checked) {
-    if (!bad_file_) bad_file_ = checked.error();
-    return;
-  }
-  waiting_files_.push_back(std::move(row));
-  if (waiting_files_.size() == kFilesPerRun) encode_waiting_files();
-}
-
-void RepositoryBackupWriter::encode_waiting_files() {
-  auto run = encode_rows<FileRowEncoder>(std::move(waiting_files_));
-  waiting_files_.clear();
-  if (run) {
-    files_.push_back(std::move(*run));
-  } else if (!bad_file_) {
-    bad_file_ = run.error();
-  }
-}
 
 Result<void> RepositoryBackupWriter::check_complete(const BackupManifest& manifest) {
   if (manifest.id != id_ || manifest.incarnation != store_.id()) {
@@ -96,41 +66,59 @@ Result<void> RepositoryBackupWriter::check_complete(const BackupManifest& manife
       fmt::format("backup {}: {} pack writers are not finished", id_.text(), unfinished));
 }
 
-// One pass over files and blocks, which checks that they belong together: a backup that cannot be
-// restored is never published.
-Result<void> RepositoryBackupWriter::store_tables(BackupManifest& manifest,
-                                                  std::vector<FinishedPack> packs) {
-  std::vector<EncodedRows> runs;
-  std::vector<PackRef> refs;
-  for (auto& pack : packs) {
-    runs.push_back(std::move(pack.rows));
-    refs.push_back(pack.ref);
-    manifest.packs.push_back(pack.info);
+// Takes over what the parent has, puts this backup's own rows on it, and checks that they belong
+// together: a backup that cannot be restored is never published.
+Result<void> RepositoryBackupWriter::store_contents(BackupManifest& manifest) {
+  auto stored = packs_.take();
+  std::vector<EncodedRows> pack_rows;
+  std::uint64_t changed_bytes = 0;
+  std::unique_ptr<FileTableReader> parent_files;
+  if (parent_) {
+    auto& parent = parent_->manifest;
+    manifest.parent = parent.id;
+    parent_files = TRY(FileTableReader::open(store_, parent.file_table));
+    manifest.packs = std::move(parent.packs);
+    manifest.block_tables = std::move(parent.block_tables);
+    manifest.restore_read_bytes = parent.restore_read_bytes;
+    manifest.changed_since_moved_bytes = parent.changed_since_moved_bytes;
+    // Digests under another key say nothing about these blocks.
+    if (parent.digest_epoch == manifest.digest_epoch) {
+      manifest.digest_tables = std::move(parent.digest_tables);
+    }
+  }
+  const auto first_pack = static_cast<std::uint32_t>(manifest.packs.size());
+  for (auto& pack : stored) {
+    pack_rows.push_back(std::move(pack.rows));
+    changed_bytes += pack.info.plain_bytes;
     manifest.stored_bytes += pack.info.stored_bytes;
+    manifest.packs.push_back(std::move(pack.info));
   }
-  auto pack_rows = TRY(RunMerge<BlockRowDecoder>::open(runs));
-  std::vector<std::unique_ptr<BlockRowSource>> layers;
-  layers.push_back(std::make_unique<PackRows>(std::move(pack_rows)));
-  auto blocks = TRY(BlockMap::open(std::move(layers)));
-  auto files = TRY(RunMerge<FileRowDecoder>::open(files_));
-  const auto file_table = TRY(PackedFileTableWriter::create(store_));
-  const auto block_table = TRY(PackedBlockTableWriter::create(store_));
+  manifest.restore_read_bytes += changed_bytes;
+  manifest.changed_since_moved_bytes += changed_bytes;
+  auto own = make_own_rows(store_, files_, pack_rows, first_pack, parent_files.get());
+  if (!own) {
+    auto error = std::move(own).error();
+    // But for the parent's files, nothing was read back yet, so the rows themselves are wrong.
+    const bool is_bug = error.kind() == ErrorKind::kCorrupt || error.kind() == ErrorKind::kInvalid;
+    if (!is_bug) return std::move(error).with_context("storing tables");
+    return Error::internal(fmt::format("backup {} is not whole: {}", id_.text(), error.message()));
+  }
+  return store_blocks(manifest, std::move(*own));
+}
 
-  while (true) {
-    const bool found = TRY(files.next());
-    if (!found) break;
-    const FileRow& file = files.row();
-    TRY(file_table->add(file));
-    const auto rows = TRY(blocks.rows_of(file));
-    for (const auto& row : rows) TRY(block_table->add(row));
-    if (file.type == FileType::kFile) ++manifest.file_count;
-    manifest.total_bytes += file.size_bytes;
-  }
-  TRY(blocks.finish());
-  manifest.file_table = TRY(file_table->finish({}));
-  const auto block_table_id = TRY(block_table->finish(std::move(refs)));
-  manifest.block_tables.push_back(block_table_id);
-  manifest.stored_bytes += file_table->stored_size_bytes() + block_table->stored_size_bytes();
+Result<void> RepositoryBackupWriter::store_blocks(BackupManifest& manifest, OwnRows own) {
+  manifest.file_table = own.file_table.id;
+  manifest.file_count = own.file_count;
+  manifest.total_bytes = own.total_bytes;
+  auto blocks = TRY(stack_block_tables(store_, own.blocks, files_, std::move(manifest.block_tables),
+                                       std::move(manifest.packs), /*merge_all=*/false));
+  manifest.block_tables = std::move(blocks.tables);
+  manifest.packs = std::move(blocks.packs);
+  auto digests = TRY(stack_digest_tables(store_, digests_.take(), std::move(own.digest_tombstones),
+                                         std::move(manifest.digest_tables)));
+  manifest.digest_tables = std::move(digests.tables);
+  manifest.stored_bytes +=
+      own.file_table.stored_bytes + blocks.written_bytes + digests.written_bytes;
   return {};
 }
 
@@ -138,23 +126,17 @@ Result<BackupManifest> RepositoryBackupWriter::store_manifest(BackupManifest man
   TRY(check_complete(manifest));
   const std::lock_guard lock(mutex_);
   if (manifest_stored_) return Error::internal("a manifest is stored once");
-  encode_waiting_files();
-  if (bad_file_) return *bad_file_;
+  TRY(files_.finish());
 
   manifest.segment_size_bytes = store_.segment_size().bytes();
-  manifest.file_table.clear();
+  manifest.parent.reset();
   manifest.block_tables.clear();
   manifest.packs.clear();
-  manifest.file_count = manifest.total_bytes = manifest.stored_bytes = 0;
+  manifest.digest_tables.clear();
+  manifest.digest_epoch = parent_digests_.hasher().epoch();
+  manifest.restore_read_bytes = manifest.changed_since_moved_bytes = manifest.stored_bytes = 0;
   if (manifest.read_bytes == 0) manifest.read_bytes = packs_.read_bytes();
-  auto stored = store_tables(manifest, packs_.take());
-  if (!stored) {
-    auto error = std::move(stored).error();
-    // Nothing was read back yet, so the rows themselves are wrong.
-    const bool is_bug = error.kind() == ErrorKind::kCorrupt || error.kind() == ErrorKind::kInvalid;
-    if (!is_bug) return std::move(error).with_context("storing tables");
-    return Error::internal(fmt::format("backup {} is not whole: {}", id_.text(), error.message()));
-  }
+  TRY(store_contents(manifest));
   const auto encoded = encode_manifest(manifest);
   TRY(store_.put_sealed(ContainerKind::kManifest, store_.names().backup_manifest(id_), encoded));
   manifest_stored_ = true;
@@ -172,14 +154,41 @@ Result<void> RepositoryBackupWriter::publish(const BackupManifest& manifest) {
 
 }  // namespace
 
+static Result<void> check_parent(const IncarnationStore& store, const BackupIntent& intent,
+                                 const std::optional<ParentBackup>& parent) {
+  const bool is_named = parent ? intent.parent == parent->manifest.id : !intent.parent.has_value();
+  if (!is_named) {
+    return Error::internal(
+        fmt::format("the intent of backup {} does not name its parent", intent.id.text()));
+  }
+  if (!parent || parent->manifest.incarnation == store.id()) return {};
+  return Error::invalid(
+      fmt::format("backup {} of {} can't be the parent of one of {}", parent->manifest.id.text(),
+                  to_string(parent->manifest.incarnation), to_string(store.id())));
+}
+
+// Without a parent, or with one whose digests can't be compared, of none.
+static Result<BlockDigests> open_parent_digests(const IncarnationStore& store, const BackupId& id,
+                                                const std::optional<ParentBackup>& parent) {
+  if (parent) return BlockDigests::open(store, parent->manifest);
+  BackupManifest none(id);
+  const auto* key = store.sealing_key();
+  none.digest_epoch = key == nullptr ? 0 : key->epoch;
+  return BlockDigests::open(store, none);
+}
+
 Result<std::unique_ptr<BackupWriter>> BackupWriter::start(const IncarnationStore& store,
                                                           const BackupIntent& intent,
-                                                          const PackOptions& options) {
+                                                          const PackOptions& options,
+                                                          std::optional<ParentBackup> parent) {
+  TRY(check_parent(store, intent, parent));
+  auto digests = TRY(open_parent_digests(store, intent.id, parent));
   const auto encoded = encode_intent(intent);
   // Nobody else has this id, but if somebody had, two backups would mix.
   TRY(store.put_sealed_if_absent(ContainerKind::kIntent, store.names().backup_intent(intent.id),
                                  encoded));
-  return std::make_unique<RepositoryBackupWriter>(store, intent.id, options);
+  return std::make_unique<RepositoryBackupWriter>(store, intent.id, options, std::move(parent),
+                                                  std::move(digests));
 }
 
 }  // namespace pitr

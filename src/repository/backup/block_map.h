@@ -7,18 +7,12 @@
 #include <span>
 #include <vector>
 
+#include "repository/backup/layer_merge.h"
 #include "repository/backup/table_rows.h"
 
 namespace pitr {
 
-// Block rows of one layer in ascending order, without overlaps.
-class BlockRowSource {
- public:
-  virtual ~BlockRowSource() = default;
-  // False at the end.
-  virtual Result<bool> next() = 0;
-  virtual const PackedBlockRow& row() const = 0;
-};
+using BlockRowSource = RowSource<PackedBlockRow>;
 
 // The rows of one file in both layers where the newer one hides the older. Tombstones stay.
 std::vector<PackedBlockRow> overlay(std::span<const PackedBlockRow> newer,
@@ -39,17 +33,10 @@ class BlockMap {
   Result<void> finish();
 
  private:
-  struct Layer {
-    std::unique_ptr<BlockRowSource> source;
-    bool has_row = false;
-  };
-  explicit BlockMap(std::vector<Layer> layers) : layers_(std::move(layers)) {}
-  // The path of the first row that is left, if any.
-  const std::string* next_path() const;
-  Result<std::vector<PackedBlockRow>> take_rows(const std::string& path);
+  explicit BlockMap(LayerMerge<PackedBlockRow> layers) : layers_(std::move(layers)) {}
   Result<void> skip_removed_files(const std::string* before);
 
-  std::vector<Layer> layers_;
+  LayerMerge<PackedBlockRow> layers_;
 };
 
 }  // namespace pitr

@@ -44,14 +44,24 @@ static Bytes to_bytes(const Json& json) {
   return {text.begin(), text.end()};
 }
 
+static Json table_list(const std::vector<TableInfo>& tables) {
+  Json list = Json::array();
+  for (const auto& table : tables) {
+    list.push_back({{"id", table.id}, {"stored_bytes", table.stored_bytes}});
+  }
+  return list;
+}
+
 static void write_lists(Json& json, const BackupManifest& manifest) {
   for (const auto& tablespace : manifest.tablespaces) {
     json["tablespaces"].push_back(
         {{"oid", tablespace.oid}, {"location", free_text(tablespace.location)}});
   }
-  for (const auto& table : manifest.block_tables) json["block_tables"].push_back(table);
   for (const auto& pack : manifest.packs) {
-    json["packs"].push_back({{"name", pack_name(pack)}, {"stored_bytes", pack.stored_bytes}});
+    json["packs"].push_back({{"name", pack_name(pack)},
+                             {"stored_bytes", pack.stored_bytes},
+                             {"plain_bytes", pack.plain_bytes},
+                             {"live_bytes", pack.live_bytes}});
   }
   for (const auto& failure : manifest.checksum_failures) {
     json["checksum_failures"].push_back(
@@ -84,8 +94,12 @@ Bytes encode_manifest(const BackupManifest& m) {
       {"tablespace_map", free_text(m.tablespace_map)},
       {"tablespaces", Json::array()},
       {"file_table", m.file_table},
-      {"block_tables", Json::array()},
+      {"block_tables", table_list(m.block_tables)},
       {"packs", Json::array()},
+      {"digest_tables", table_list(m.digest_tables)},
+      {"digest_epoch", m.digest_epoch},
+      {"restore_read_bytes", m.restore_read_bytes},
+      {"changed_since_moved_bytes", m.changed_since_moved_bytes},
       {"file_count", m.file_count},
       {"total_bytes", m.total_bytes},
       {"read_bytes", m.read_bytes},

@@ -16,23 +16,46 @@ namespace pitr {
 // One run: frames of rows, ascending throughout.
 using EncodedRows = std::vector<Bytes>;
 
+// Encodes rows that come in ascending order.
+template <typename Encoder, typename Row>
+class RowCollector {
+ public:
+  void add(const Row& row) {
+    if (!encoder_.empty() && !encoder_.fits(row)) frames_.push_back(encoder_.take());
+    encoder_.add(row);
+  }
+  bool empty() const { return frames_.empty() && encoder_.empty(); }
+  EncodedRows take() {
+    if (!encoder_.empty()) frames_.push_back(encoder_.take());
+    return std::move(frames_);
+  }
+
+ private:
+  Encoder encoder_;
+  EncodedRows frames_;
+};
+
+inline std::uint64_t size_bytes(const EncodedRows& run) {
+  std::uint64_t size = 0;
+  for (const auto& frame : run) size += frame.size();
+  return size;
+}
+
 // Sorts the rows and encodes them; the rows are gone afterwards. kInternal: a file or block was
 // added twice.
 template <typename Encoder, typename Row>
 Result<EncodedRows> encode_rows(std::vector<Row>&& rows) {
   std::ranges::sort(rows, [](const Row& a, const Row& b) { return comes_before(a, b); });
-  EncodedRows frames;
-  Encoder encoder;
+  RowCollector<Encoder, Row> collector;
   const Row* previous = nullptr;
   for (const Row& row : rows) {
     if (previous != nullptr && !follows(row, *previous)) {
       return Error::internal(row.path + " or some block of it was added twice");
     }
     previous = &row;
-    if (!encoder.empty() && !encoder.fits(row)) frames.push_back(encoder.take());
-    encoder.add(row);
+    collector.add(row);
   }
-  if (!encoder.empty()) frames.push_back(encoder.take());
+  auto frames = collector.take();
   rows.clear();
   return frames;
 }

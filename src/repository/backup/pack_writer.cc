@@ -57,10 +57,53 @@ std::vector<FinishedPack> PackList::take() {
 
 Result<void> WorkerPackWriter::add(const std::string& path, std::uint32_t first_block,
                                    ByteView bytes) {
+  TRY(take(path, first_block, bytes, /*only_changed=*/false));
+  return {};
+}
+
+Result<std::uint64_t> WorkerPackWriter::add_if_changed(const std::string& path,
+                                                       std::uint32_t first_block, ByteView bytes) {
+  return take(path, first_block, bytes, parent_.any());
+}
+
+Result<std::uint64_t> WorkerPackWriter::take(const std::string& path, std::uint32_t first_block,
+                                             ByteView bytes, bool only_changed) {
   if (failure_) return *failure_;
   if (finished_) return Error::internal("bytes added to a pack writer that is finished");
-  auto stored = with_context(store(path, first_block, bytes), path);
+  if (bytes.empty()) return 0;
+  digests_.clear();
+  for (std::size_t at = 0; at < bytes.size(); at += kBlockSize) {
+    const auto block = bytes.subspan(at, std::min<std::size_t>(kBlockSize, bytes.size() - at));
+    digests_.push_back(parent_.hasher().digest(block));
+  }
+  if (!only_changed) {
+    auto stored = with_context(store(path, first_block, bytes, 0), path);
+    if (stored) return bytes.size();
+    failure_ = stored.error();
+    return *failure_;
+  }
+  auto stored = with_context(store_changed(path, first_block, bytes), path);
   if (!stored) failure_ = stored.error();
+  return stored;
+}
+
+// A short last block has a digest of its own, so one that was cut or grew differs.
+Result<std::uint64_t> WorkerPackWriter::store_changed(const std::string& path,
+                                                      std::uint32_t first_block, ByteView bytes) {
+  parent_digests_.resize(digests_.size());
+  TRY(parent_.find(path, first_block, parent_digests_));
+  std::uint64_t stored = 0;
+  for (std::size_t from = 0; from < digests_.size();) {
+    auto to = from;
+    while (to < digests_.size() && digests_[to] != parent_digests_[to]) ++to;
+    if (to > from) {
+      const auto start = from * kBlockSize;
+      const auto run = bytes.subspan(start, std::min(to * kBlockSize, bytes.size()) - start);
+      TRY(store(path, first_block + static_cast<std::uint32_t>(from), run, from));
+      stored += run.size();
+    }
+    from = to + 1;
+  }
   return stored;
 }
 
@@ -79,8 +122,7 @@ Result<void> WorkerPackWriter::finish() {
 }
 
 Result<void> WorkerPackWriter::store(const std::string& path, std::uint32_t first_block,
-                                     ByteView bytes) {
-  if (bytes.empty()) return {};
+                                     ByteView bytes, std::size_t digest) {
   const auto count = (bytes.size() + kBlockSize - 1) / kBlockSize;
   if (count >= kToEndOfFile) return Error::invalid("too many blocks at once");
   PackedBlockRow row{path, first_block, static_cast<std::uint32_t>(count), 0, 0, kBlockSize};
@@ -92,7 +134,27 @@ Result<void> WorkerPackWriter::store(const std::string& path, std::uint32_t firs
   row.plain_offset = pack_bytes_;
   TRY(put_bytes(bytes));
   add_row(std::move(row));
+  add_digests(path, first_block, std::span(digests_).subspan(digest, count));
   return {};
+}
+
+void WorkerPackWriter::add_digests(const std::string& path, std::uint32_t first_block,
+                                   std::span<const std::uint64_t> digests) {
+  while (!digests.empty()) {
+    DigestRow* last = digest_rows_.empty() ? nullptr : &digest_rows_.back();
+    const bool continues = last != nullptr && last->count < kDigestsPerRow &&
+                           last->end_block() == first_block && last->path == path;
+    if (!continues) {
+      digest_rows_.push_back({path, first_block, 0, {}});
+      last = &digest_rows_.back();
+    }
+    const auto part =
+        digests.first(std::min<std::size_t>(digests.size(), kDigestsPerRow - last->count));
+    last->digests.insert(last->digests.end(), part.begin(), part.end());
+    last->count += static_cast<std::uint32_t>(part.size());
+    first_block += static_cast<std::uint32_t>(part.size());
+    digests = digests.subspan(part.size());
+  }
 }
 
 Result<void> WorkerPackWriter::put_bytes(ByteView bytes) {
@@ -132,7 +194,8 @@ void WorkerPackWriter::add_row(PackedBlockRow row) {
 bool WorkerPackWriter::is_pack_full() const {
   return pack_->upload.stored_size_bytes() >= options_.pack_size_bytes ||
          pack_bytes_ / kPlainPerStored >= options_.pack_size_bytes ||
-         rows_.size() >= kRowsPerPack || path_bytes_ >= kPathBytesPerPack;
+         rows_.size() >= kRowsPerPack || digest_rows_.size() >= kRowsPerPack ||
+         path_bytes_ >= kPathBytesPerPack;
 }
 
 Result<void> WorkerPackWriter::open_pack() {
@@ -153,7 +216,10 @@ Result<void> WorkerPackWriter::close_pack() {
   rows_.clear();
   const auto metadata = encode_pack_map(rows);
   TRY(pack_->upload.finish(metadata));
-  PackInfo info{pack_->upload.key(), pack_->upload.stored_size_bytes()};
+  auto digests = TRY(encode_rows<DigestRowEncoder>(std::move(digest_rows_)));
+  digest_rows_.clear();
+  TRY(digest_runs_.add(std::move(digests)));
+  PackInfo info{pack_->upload.key(), pack_->upload.stored_size_bytes(), pack_bytes_, pack_bytes_};
   list_.add({std::move(pack_->ref), std::move(info), std::move(rows)}, pack_bytes_);
   pack_.reset();
   return {};

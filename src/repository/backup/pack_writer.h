@@ -2,8 +2,9 @@
 // backup_writer.h for the contract.
 //
 // Memory per worker: a frame, an upload buffer of about a MiB, and the rows of the open pack, at
-// most kRowsPerPack of some 120 bytes (16 MiB); adjacent blocks of a file are one row. A finished
-// pack's rows stay encoded, some 20 bytes each, until the backup's tables are written.
+// most kRowsPerPack of some 120 bytes (16 MiB) and as many of digests; adjacent blocks of a file
+// are one row. A finished pack's rows stay encoded, some 20 bytes each, until the backup's tables
+// are written; its digests go to the DigestRuns.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,9 @@
 #include <vector>
 
 #include "repository/backup/backup_writer.h"
+#include "repository/backup/block_digests.h"
+#include "repository/backup/digest_rows.h"
+#include "repository/backup/digest_runs.h"
 #include "repository/backup/encoded_rows.h"
 #include "repository/sealed_object.h"
 
@@ -51,11 +55,19 @@ class PackList {
 
 class WorkerPackWriter final : public PackWriter {
  public:
-  // The list must outlive it.
-  WorkerPackWriter(IncarnationStore store, const PackOptions& options, PackList& list)
-      : store_(std::move(store)), options_(options), list_(list) {}
+  // The lists must outlive it. parent: the digests that blocks are compared with, and what makes
+  // new ones.
+  WorkerPackWriter(IncarnationStore store, const PackOptions& options, PackList& list,
+                   DigestRuns& digest_runs, BlockDigests parent)
+      : store_(std::move(store)),
+        options_(options),
+        list_(list),
+        digest_runs_(digest_runs),
+        parent_(std::move(parent)) {}
 
   Result<void> add(const std::string& path, std::uint32_t first_block, ByteView bytes) override;
+  Result<std::uint64_t> add_if_changed(const std::string& path, std::uint32_t first_block,
+                                       ByteView bytes) override;
   Result<void> finish() override;
 
  private:
@@ -63,7 +75,15 @@ class WorkerPackWriter final : public PackWriter {
     PackRef ref;
     SealedUpload upload;
   };
-  Result<void> store(const std::string& path, std::uint32_t first_block, ByteView bytes);
+  Result<std::uint64_t> take(const std::string& path, std::uint32_t first_block, ByteView bytes,
+                             bool only_changed);
+  Result<std::uint64_t> store_changed(const std::string& path, std::uint32_t first_block,
+                                      ByteView bytes);
+  // digests_ holds those of these blocks, from `digest` on.
+  Result<void> store(const std::string& path, std::uint32_t first_block, ByteView bytes,
+                     std::size_t digest);
+  void add_digests(const std::string& path, std::uint32_t first_block,
+                   std::span<const std::uint64_t> digests);
   Result<void> open_pack();
   Result<void> close_pack();
   bool is_pack_full() const;
@@ -74,6 +94,11 @@ class WorkerPackWriter final : public PackWriter {
   IncarnationStore store_;
   PackOptions options_;
   PackList& list_;
+  DigestRuns& digest_runs_;
+  BlockDigests parent_;
+  std::vector<std::uint64_t> digests_;         // of the blocks at hand
+  std::vector<std::uint64_t> parent_digests_;  // of the same blocks
+  std::vector<DigestRow> digest_rows_;         // of the open pack
   std::optional<OpenPack> pack_;
   std::vector<PackedBlockRow> rows_;
   Bytes pending_;                 // the frame that small pieces share

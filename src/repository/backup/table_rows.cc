@@ -44,6 +44,34 @@ Result<void> check_row(const PackedBlockRow& row) {
                   row.first_block, row.path, row.last_block_bytes));
 }
 
+PackedBlockRow cut(const PackedBlockRow& row, std::uint64_t from, std::uint64_t to) {
+  PackedBlockRow part = row;
+  part.first_block = static_cast<std::uint32_t>(from);
+  if (row.count != kToEndOfFile || to != row.end_block()) {
+    part.count = static_cast<std::uint32_t>(to - from);
+  }
+  part.plain_offset += (from - row.first_block) * kBlockSize;
+  if (to != row.end_block()) part.last_block_bytes = kBlockSize;
+  return part;
+}
+
+bool try_join(PackedBlockRow& row, const PackedBlockRow& next) {
+  if (row.pack != next.pack || row.end_block() != next.first_block) return false;
+  if (next.count == kToEndOfFile) {
+    row.count = kToEndOfFile;
+    return true;
+  }
+  if (std::uint64_t{row.count} + next.count >= kToEndOfFile) return false;
+  if (!is_tombstone(row)) {
+    const bool adjacent = row.last_block_bytes == kBlockSize &&
+                          row.plain_offset + row.size_bytes() == next.plain_offset;
+    if (!adjacent) return false;
+  }
+  row.count += next.count;
+  row.last_block_bytes = next.last_block_bytes;
+  return true;
+}
+
 Result<void> check_row(const FileRow& row) {
   if (!is_restorable_path(row.path)) {
     return Error::invalid(fmt::format("\"{}\" is not a path below a data directory", row.path));
@@ -69,8 +97,7 @@ void PathEncoder::write(ByteWriter& column, const std::string& path) {
   previous_ = path;
 }
 
-// Replaces the path by its successor in the column. False where that is the same path again.
-static Result<bool> read_path(ByteReader& column, std::string& path) {
+Result<bool> read_path(ByteReader& column, std::string& path) {
   const auto shared = TRY(column.varint());
   const auto rest_size = TRY(column.varint());
   if (shared > path.size() || rest_size > kLongestPath - std::min(shared, kLongestPath)) {

@@ -49,6 +49,14 @@ inline bool comes_before(const PackedBlockRow& a, const PackedBlockRow& b) {
 inline bool comes_before(const FileRow& a, const FileRow& b) {
   return a.path < b.path;
 }
+inline bool is_tombstone(const PackedBlockRow& row) {
+  return row.pack == PackedBlockRow::kTombstone;
+}
+// The part of a row in [from, to).
+PackedBlockRow cut(const PackedBlockRow& row, std::uint64_t from, std::uint64_t to);
+// Makes one row of both where `next` continues the other one.
+bool try_join(PackedBlockRow& row, const PackedBlockRow& next);
+
 // Whether a table may have this row behind the other one.
 inline bool follows(const PackedBlockRow& row, const PackedBlockRow& previous) {
   const int order = previous.path.compare(row.path);
@@ -61,6 +69,9 @@ inline bool follows(const FileRow& row, const FileRow& previous) {
 // kInvalid: a row that can't be written. For rows from outside of this layer.
 Result<void> check_row(const PackedBlockRow& row);
 Result<void> check_row(const FileRow& row);
+
+// Replaces the path by its successor in a path column. False where that is the same path again.
+Result<bool> read_path(ByteReader& column, std::string& path);
 
 template <std::size_t kColumns>
 class ColumnWriter {

@@ -21,10 +21,15 @@ static constexpr ContainerKind kind_of(const PackedBlockRow*) {
   return ContainerKind::kBlockTable;
 }
 
+static constexpr ContainerKind kind_of(const DigestRow*) {
+  return ContainerKind::kDigestTable;
+}
+
 static TableIndex::FirstKey key_of(const FileRow& row) {
   return {row.path, 0};
 }
-static TableIndex::FirstKey key_of(const PackedBlockRow& row) {
+template <typename Row>
+static TableIndex::FirstKey key_of(const Row& row) {
   return {row.path, row.first_block};
 }
 
@@ -68,5 +73,6 @@ Result<std::string> TableWriter<Encoder, Row>::finish(std::vector<PackRef> packs
 
 template class TableWriter<FileRowEncoder, FileRow>;
 template class TableWriter<BlockRowEncoder, PackedBlockRow>;
+template class TableWriter<DigestRowEncoder, DigestRow>;
 
 }  // namespace pitr

@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "repository/backup/backup_manifest.h"
+#include "repository/backup/digest_rows.h"
 #include "repository/backup/table_index.h"
 #include "repository/backup/table_rows.h"
 #include "repository/sealed_object.h"
@@ -20,6 +22,7 @@ class TableWriter {
   Result<void> add(const Row& row);
   // The dictionary that the rows' packs count in. Durable on return; gives the table's id.
   Result<std::string> finish(std::vector<PackRef> packs);
+  TableInfo info() const { return {id_, upload_.stored_size_bytes()}; }
   std::uint64_t stored_size_bytes() const { return upload_.stored_size_bytes(); }
 
  private:
@@ -36,7 +39,9 @@ class TableWriter {
 
 using PackedFileTableWriter = TableWriter<FileRowEncoder, FileRow>;
 using PackedBlockTableWriter = TableWriter<BlockRowEncoder, PackedBlockRow>;
+using DigestTableWriter = TableWriter<DigestRowEncoder, DigestRow>;
 extern template class TableWriter<FileRowEncoder, FileRow>;
 extern template class TableWriter<BlockRowEncoder, PackedBlockRow>;
+extern template class TableWriter<DigestRowEncoder, DigestRow>;
 
 }  // namespace pitr

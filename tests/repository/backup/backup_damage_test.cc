@@ -68,7 +68,7 @@ TEST_P(BackupDamageTest, DamageInAPackNamesTheFilesWithPartsThere) {
 }
 
 TEST_P(BackupDamageTest, AFlippedByteAnywhereInATableIsFound) {
-  for (const auto& table : {manifest_->file_table, manifest_->block_tables[0]}) {
+  for (const auto& table : {manifest_->file_table, manifest_->block_tables[0].id}) {
     const auto key = names().table(table);
     const auto size = size_of(key);
     for (std::uint64_t offset = 0; offset < size; offset += 1 + size / 40) {
@@ -96,7 +96,7 @@ TEST_P(BackupDamageTest, AFlippedByteAnywhereInAManifestIsFound) {
 
 TEST_P(BackupDamageTest, ACutObjectIsFound) {
   for (const auto& key : {manifest_->packs[1].key, names().table(manifest_->file_table),
-                          names().table(manifest_->block_tables[0])}) {
+                          names().table(manifest_->block_tables[0].id)}) {
     const auto whole = must(storage().get(key, 1 << 30));
     for (const auto size : {std::size_t{0}, std::size_t{10}, whole.size() / 2, whole.size() - 1}) {
       truncate(storage(), key, size);
@@ -117,11 +117,11 @@ TEST_P(BackupDamageTest, TwoTablesThatWereExchangedDoNotOpen) {
   BackupRun run;
   run.id = BackupId::make(Timestamp(), 78);
   const auto other = make_backup(repository_.store(), files_, run);
-  swap_objects(storage(), names().table(manifest_->block_tables[0]),
-               names().table(other.block_tables[0]));
-  expect_corrupt(names().table(manifest_->block_tables[0]));
+  swap_objects(storage(), names().table(manifest_->block_tables[0].id),
+               names().table(other.block_tables[0].id));
+  expect_corrupt(names().table(manifest_->block_tables[0].id));
   swap_objects(storage(), names().table(manifest_->file_table),
-               names().table(manifest_->block_tables[0]));
+               names().table(manifest_->block_tables[0].id));
   expect_corrupt(names().table(manifest_->file_table));
 }
 

@@ -39,9 +39,15 @@ BackupManifest full_manifest() {
   m.tablespace_map = "16384 /srv/fast\n";
   m.tablespaces = {{16384, "/srv/fast"}, {16385, "/srv/\xff"}, {16386, ""}};
   m.file_table = "0123456789abcdef0123456789abcdef";
-  m.block_tables = {"1123456789abcdef0123456789abcdef", "2123456789abcdef0123456789abcdef"};
+  m.block_tables = {{"1123456789abcdef0123456789abcdef", 7},
+                    {"2123456789abcdef0123456789abcdef", 1ull << 40}};
+  m.digest_tables = {{"3123456789abcdef0123456789abcdef", 9}};
+  m.digest_epoch = 3;
+  m.restore_read_bytes = 1ull << 51;
+  m.changed_since_moved_bytes = 11;
   const layout::Incarnation names(m.incarnation, must(SegmentSize::from_bytes(64 << 20)));
-  m.packs = {{names.pack(m.id, 0), 536'870'913}, {names.pack(parent, 999'999), 1}};
+  m.packs = {{names.pack(m.id, 0), 536'870'913, 1'000'000'000, 999'999'999},
+             {names.pack(parent, 999'999), 1, 2, 3}};
   m.file_count = 1'000'001;
   m.total_bytes = 1ull << 50;
   m.read_bytes = 5;
@@ -125,7 +131,8 @@ TEST(BackupManifestTest, ImpossibleValuesAreRefused) {
       {"stop_time", "2026-02-03T24:15:00.123456Z"},
       {"file_table", "../../etc"},
       {"file_table", ""},
-      {"block_tables", Json::array({"a/b"})},
+      {"block_tables", Json::array({{{"id", "a/b"}, {"stored_bytes", 1}}})},
+      {"digest_tables", Json::array({{{"id", ".."}, {"stored_bytes", 1}}})},
       {"packs",
        Json::array({{{"name", "20260301T091500Z-89abcdef01234567-00000x"}, {"stored_bytes", 1}}})},
       {"label", {{"hex", "zz"}}},
@@ -142,7 +149,7 @@ TEST(BackupManifestTest, ImpossibleValuesAreRefused) {
 
 TEST(BackupManifestTest, ANewerFormatIsRefusedWithAHint) {
   auto json = as_json(full_manifest());
-  json["format"] = 2;
+  json["format"] = 3;
   const auto read = decode(json);
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().kind(), ErrorKind::kInvalid);

@@ -112,7 +112,7 @@ class LayeredBackupTest : public testing::Test {
     for (const auto& layer : layers) {
       const auto table = must(BlockTableWriter::create(store));
       for (const auto& row : layer) must(table->add(row));
-      manifest.block_tables.push_back(must(table->finish()));
+      manifest.block_tables.push_back({must(table->finish())});
     }
     manifest.packs = packs_;
     return try_restore(store, manifest);
