@@ -54,17 +54,27 @@ std::uint32_t record_crc(ByteView record) {
 }
 
 FragmentReader::FragmentReader(const Record& record)
-    : record_(record), headers_(record.bytes.subspan(kRecordHeaderSize)) {}
+    : record_(record),
+      at_(record.bytes.data() + kRecordHeaderSize),
+      end_(record.bytes.data() + record.bytes.size()) {}
 
 Error FragmentReader::malformed(std::string_view what) const {
   return Error::corrupt(
       fmt::format("WAL record at {}: {}, though its CRC is right", to_string(record_.start), what));
 }
 
+template <typename T>
+T FragmentReader::take() {
+  const T value = load<T>(at_);
+  at_ += sizeof(T);
+  return value;
+}
+
 // Headers go on until what they announce fills the rest of the record; nothing else ends them.
+// This runs for every record of a WAL stream: bounds are checked once per header.
 Result<std::optional<BlockReference>> FragmentReader::next_block() {
   while (!past_headers_) {
-    const std::uint64_t consumed = kRecordHeaderSize + headers_.position();
+    const auto consumed = static_cast<std::uint64_t>(at_ - record_.bytes.data());
     if (consumed + data_bytes_ >= record_.header.total_length) {
       if (consumed + data_bytes_ > record_.header.total_length) {
         return malformed("its fragments are longer than it is");
@@ -72,14 +82,21 @@ Result<std::optional<BlockReference>> FragmentReader::next_block() {
       past_headers_ = true;
       break;
     }
-    const auto id = TRY(headers_.u8());
-    if (id <= kMaxBlockId) return TRY(read_block(id));
-    if (id == kMainDataShort || id == kMainDataLong) {
-      TRY(read_main_data_length(id == kMainDataShort));
+    if (!has(1)) return cut_off();
+    const auto id = take<std::uint8_t>();
+    if (id <= kMaxBlockId) return read_block(id);
+    if (id == kMainDataShort) {
+      if (!has(1)) return cut_off();
+      if (!announce_main_data(take<std::uint8_t>())) return announced_twice();
+    } else if (id == kMainDataLong) {
+      if (!has(4)) return cut_off();
+      if (!announce_main_data(take<std::uint32_t>())) return announced_twice();
     } else if (id == kOrigin) {
-      TRY(headers_.u16());
+      if (!has(2)) return cut_off();
+      at_ += 2;
     } else if (id == kTopLevelXid && record_.major >= 14) {
-      TRY(headers_.u32());
+      if (!has(4)) return cut_off();
+      at_ += 4;
     } else {
       return malformed(fmt::format("fragment id {} is unknown", id));
     }
@@ -87,49 +104,47 @@ Result<std::optional<BlockReference>> FragmentReader::next_block() {
   return std::optional<BlockReference>();
 }
 
-Result<void> FragmentReader::read_main_data_length(bool is_short) {
-  if (main_data_bytes_ != 0) return malformed("its main data is announced twice");
-  if (is_short) {
-    main_data_bytes_ = TRY(headers_.u8());
-  } else {
-    main_data_bytes_ = TRY(headers_.u32());
-  }
-  data_bytes_ += main_data_bytes_;
-  return {};
+bool FragmentReader::announce_main_data(std::uint32_t size_bytes) {
+  if (main_data_bytes_ != 0) return false;
+  main_data_bytes_ = size_bytes;
+  data_bytes_ += size_bytes;
+  return true;
 }
 
-Result<BlockReference> FragmentReader::read_block(std::uint8_t id) {
+Result<std::optional<BlockReference>> FragmentReader::read_block(std::uint8_t id) {
   if (id <= last_block_id_) return malformed(fmt::format("block id {} is out of order", id));
   last_block_id_ = id;
-  const auto flags = TRY(headers_.u8());
-  const auto data_length = TRY(headers_.u16());
+  if (!has(3)) return cut_off();
+  const auto flags = take<std::uint8_t>();
+  const auto data_length = take<std::uint16_t>();
   if (((flags & kHasData) != 0) != (data_length != 0)) {
     return malformed("a block's data flag and its length disagree");
   }
   data_bytes_ += data_length;
   if ((flags & kHasImage) != 0) {
-    const auto image_length = TRY(headers_.u16());
-    data_bytes_ += image_length;
-    TRY(headers_.u16());  // hole offset
-    const auto image_info = TRY(headers_.u8());
+    if (!has(5)) return cut_off();
+    data_bytes_ += take<std::uint16_t>();
+    at_ += 2;  // hole offset
+    const auto image_info = take<std::uint8_t>();
     if ((image_info & kImageHasHole) != 0 && image_is_compressed(image_info, record_.major)) {
-      TRY(headers_.u16());  // hole length; otherwise it is what the image lacks to a page
+      if (!has(2)) return cut_off();
+      at_ += 2;  // hole length; otherwise it is what the image lacks to a page
     }
   }
 
-  BlockReference block;
-  if ((flags & kSameRelation) != 0) {
-    if (!last_block_) return malformed("its first block has no relation");
-    block = *last_block_;
-  } else {
-    block.tablespace = TRY(headers_.u32());
-    block.database = TRY(headers_.u32());
-    block.relation = TRY(headers_.u32());
+  if ((flags & kSameRelation) == 0) {
+    if (!has(12)) return cut_off();
+    last_block_.tablespace = take<std::uint32_t>();
+    last_block_.database = take<std::uint32_t>();
+    last_block_.relation = take<std::uint32_t>();
+    has_relation_ = true;
+  } else if (!has_relation_) {
+    return malformed("its first block has no relation");
   }
-  block.fork = flags & kForkMask;
-  block.block = TRY(headers_.u32());
-  last_block_ = block;
-  return block;
+  if (!has(4)) return cut_off();
+  last_block_.fork = flags & kForkMask;
+  last_block_.block = take<std::uint32_t>();
+  return std::optional(last_block_);
 }
 
 Result<ByteView> FragmentReader::main_data() {

@@ -71,17 +71,24 @@ class FragmentReader {
   Result<ByteView> main_data();
 
  private:
-  Result<BlockReference> read_block(std::uint8_t id);
-  Result<void> read_main_data_length(bool is_short);
+  Result<std::optional<BlockReference>> read_block(std::uint8_t id);
+  bool announce_main_data(std::uint32_t size_bytes);
+  template <typename T>
+  T take();
+  bool has(std::ptrdiff_t bytes) const { return end_ - at_ >= bytes; }
   Error malformed(std::string_view what) const;
+  Error cut_off() const { return malformed("its fragments are cut off"); }
+  Error announced_twice() const { return malformed("its main data is announced twice"); }
 
   const Record& record_;
-  ByteReader headers_;
+  const std::uint8_t* at_;
+  const std::uint8_t* end_;
   std::uint64_t data_bytes_ = 0;       // announced so far
   std::uint64_t main_data_bytes_ = 0;  // of them main data
   bool past_headers_ = false;
   int last_block_id_ = -1;
-  std::optional<BlockReference> last_block_;
+  bool has_relation_ = false;
+  BlockReference last_block_;
 };
 
 struct Fragments {
@@ -108,6 +115,12 @@ struct XactEnd {
 };
 // nullopt: not the end of a transaction.
 Result<std::optional<XactEnd>> parse_xact_end(const Record& record);
+
+// The relations that a transaction's end drops: of a commit those that the transaction dropped, of
+// an abort those that it had created. kDroppedRelationBytes each: tablespace, database,
+// relfilenode. Empty for other records, and where there are none.
+inline constexpr std::size_t kDroppedRelationBytes = 12;
+Result<ByteView> parse_dropped_relations(const Record& record);
 
 struct RestorePoint {
   Lsn start;
@@ -138,12 +151,20 @@ Result<std::optional<EndOfRecovery>> parse_end_of_recovery(const Record& record)
 Result<std::optional<Lsn>> parse_backup_end(const Record& record);
 
 enum class WalLevel : std::uint8_t { kMinimal = 0, kReplica = 1, kLogical = 2 };
-// From a parameter change.
-Result<std::optional<WalLevel>> parse_parameter_change(const Record& record);
+// Written by a server that starts with other settings than before, of those that matter to
+// standbys.
+struct ParameterChange {
+  Lsn start;
+  WalLevel wal_level = WalLevel::kMinimal;
+  bool wal_log_hints = false;
+  friend bool operator==(const ParameterChange&, const ParameterChange&) = default;
+};
+Result<std::optional<ParameterChange>> parse_parameter_change(const Record& record);
 
 // OVERWRITE_CONTRECORD: the start of the record that was begun and will never be finished.
 Result<std::optional<Lsn>> parse_overwrite_contrecord(const Record& record);
 
+bool is_xact_end(const RecordHeader& header);
 bool is_switch(const RecordHeader& header);
 bool is_overwrite_contrecord(const RecordHeader& header);
 

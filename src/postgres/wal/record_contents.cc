@@ -34,7 +34,6 @@ enum XactInfo : std::uint32_t {
   kHasDroppedStats = 0x100,  // 15+
 };
 constexpr std::size_t kInvalidationBytes = 16;
-constexpr std::size_t kLocatorBytes = 12;
 constexpr std::size_t kRestorePointNameBytes = 64;
 
 bool is_xlog(const RecordHeader& header, std::uint8_t kind) {
@@ -83,14 +82,28 @@ Result<void> skip_array(ByteReader& reader, std::size_t item_bytes) {
   return {};
 }
 
-// The transaction that a COMMIT PREPARED or ROLLBACK PREPARED ends, behind all the lists.
-Result<std::uint32_t> read_two_phase_xid(ByteReader& reader, const Record& record) {
+// Reads up to where the dropped relations stand, if there are any; returns what else there is.
+Result<std::uint32_t> skip_to_dropped_relations(ByteReader& reader, const Record& record) {
   std::uint32_t info = 0;
   if ((record.header.info & kXactHasInfo) != 0) info = TRY(reader.u32());
-  if ((info & kHasTwoPhase) == 0) return Error::corrupt("it names no prepared transaction");
   if ((info & kHasDatabase) != 0) TRY(reader.u64());
   if ((info & kHasSubtransactions) != 0) TRY(skip_array(reader, sizeof(std::uint32_t)));
-  if ((info & kHasDroppedRelations) != 0) TRY(skip_array(reader, kLocatorBytes));
+  return info;
+}
+
+Result<ByteView> read_dropped_relations(ByteReader& reader, const Record& record) {
+  TRY(read_time(reader));
+  const auto info = TRY(skip_to_dropped_relations(reader, record));
+  if ((info & kHasDroppedRelations) == 0) return ByteView();
+  const std::uint64_t count = TRY(reader.u32());
+  return TRY(reader.raw(count * kDroppedRelationBytes));
+}
+
+// The transaction that a COMMIT PREPARED or ROLLBACK PREPARED ends, behind all the lists.
+Result<std::uint32_t> read_two_phase_xid(ByteReader& reader, const Record& record) {
+  const auto info = TRY(skip_to_dropped_relations(reader, record));
+  if ((info & kHasTwoPhase) == 0) return Error::corrupt("it names no prepared transaction");
+  if ((info & kHasDroppedRelations) != 0) TRY(skip_array(reader, kDroppedRelationBytes));
   if ((info & kHasDroppedStats) != 0 && record.major >= 15) {
     // 18 widened the object id to 64 bits.
     TRY(skip_array(reader, record.major >= 18 ? 16 : 12));
@@ -132,6 +145,16 @@ Result<std::optional<XactEnd>> parse_xact_end(const Record& record) {
   auto xact = read_xact_end(record, *kind);
   if (!xact) return malformed(record, "the transaction's end", xact.error());
   return std::optional<XactEnd>(*xact);
+}
+
+Result<ByteView> parse_dropped_relations(const Record& record) {
+  if (!xact_kind(record.header) || (record.header.info & kXactHasInfo) == 0) return ByteView();
+  auto data = main_data(record);
+  if (!data) return malformed(record, "the transaction's end", data.error());
+  ByteReader reader(*data);
+  auto dropped = read_dropped_relations(reader, record);
+  if (!dropped) return malformed(record, "what the transaction's end drops", dropped.error());
+  return dropped;
 }
 
 Result<std::optional<RestorePoint>> parse_restore_point(const Record& record) {
@@ -179,17 +202,18 @@ Result<std::optional<Lsn>> parse_backup_end(const Record& record) {
   return parse_as<Lsn>(record, "the backup's end", read_lsn);
 }
 
-Result<std::optional<WalLevel>> parse_parameter_change(const Record& record) {
-  if (!is_xlog(record.header, kParameterChange)) return std::optional<WalLevel>();
-  const auto read = [](ByteReader& reader) -> Result<WalLevel> {
+Result<std::optional<ParameterChange>> parse_parameter_change(const Record& record) {
+  if (!is_xlog(record.header, kParameterChange)) return std::optional<ParameterChange>();
+  const auto read = [&](ByteReader& reader) -> Result<ParameterChange> {
     TRY(reader.raw(5 * sizeof(std::int32_t)));  // max_connections and the like
     const auto level = TRY(reader.u32());
+    const auto log_hints = TRY(reader.u8());
     if (level > static_cast<std::uint32_t>(WalLevel::kLogical)) {
       return Error::corrupt(fmt::format("wal_level is {}", level));
     }
-    return static_cast<WalLevel>(level);
+    return ParameterChange{record.start, static_cast<WalLevel>(level), log_hints != 0};
   };
-  return parse_as<WalLevel>(record, "the parameter change", read);
+  return parse_as<ParameterChange>(record, "the parameter change", read);
 }
 
 Result<std::optional<Lsn>> parse_overwrite_contrecord(const Record& record) {
@@ -197,6 +221,9 @@ Result<std::optional<Lsn>> parse_overwrite_contrecord(const Record& record) {
   return parse_as<Lsn>(record, "the overwritten record", read_lsn);
 }
 
+bool is_xact_end(const RecordHeader& header) {
+  return xact_kind(header).has_value();
+}
 bool is_switch(const RecordHeader& header) {
   return is_xlog(header, kSwitch);
 }

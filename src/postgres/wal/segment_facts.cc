@@ -4,11 +4,14 @@
 
 #include <algorithm>
 
+#include "postgres/wal/record_changes.h"
+
 namespace pitr::wal {
 
 FactsCollector::FactsCollector(SegmentId segment, SegmentSize segment_size) {
   facts_.segment = segment;
   facts_.segment_size = segment_size;
+  facts_.changes.emplace();
 }
 
 Result<void> FactsCollector::add(const Record& record) {
@@ -18,6 +21,7 @@ Result<void> FactsCollector::add(const Record& record) {
   }
   facts_.last_record = record.start;
   facts_.last_record_end = record.end;
+  add_changes(record, *facts_.changes);
   if (record.header.rmgr == kRmXact) return add_xact(record);
   if (record.header.rmgr == kRmXlog) return add_xlog(record);
   return {};
@@ -56,8 +60,9 @@ Result<void> FactsCollector::add_xlog(const Record& record) {
       facts_.backup_ends.erase(facts_.backup_ends.begin());
     }
     facts_.backup_ends.push_back(*backup_start);
-  } else if (const auto level = TRY(parse_parameter_change(record))) {
-    if (*level == WalLevel::kMinimal) facts_.wal_level_minimal = true;
+  } else if (const auto parameters = TRY(parse_parameter_change(record))) {
+    if (parameters->wal_level == WalLevel::kMinimal) facts_.wal_level_minimal = true;
+    add_parameters(*parameters);
   } else if (TRY(parse_end_of_recovery(record))) {
     facts_.has_end_of_recovery = true;
   } else if (is_switch(record.header)) {
@@ -66,6 +71,14 @@ Result<void> FactsCollector::add_xlog(const Record& record) {
     facts_.has_overwrite_contrecord = true;
   }
   return {};
+}
+
+void FactsCollector::add_parameters(const ParameterChange& parameters) {
+  if (facts_.parameter_changes.size() == SegmentFacts::kMaxParameterChanges) {
+    facts_.changes->distrust(parameters.start, "the server's parameters changed too often");
+    facts_.parameter_changes.erase(facts_.parameter_changes.begin());
+  }
+  facts_.parameter_changes.push_back(parameters);
 }
 
 SegmentFacts FactsCollector::finish(const WalDecoder& decoder) {

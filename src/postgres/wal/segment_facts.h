@@ -1,5 +1,6 @@
-// What one complete WAL segment says about time and continuity, small enough to keep for every
-// segment: the restore planner finds its candidate segments by facts and decodes only those.
+// What one complete WAL segment says about time, continuity and changed blocks, small enough to
+// keep for every segment: the restore planner finds its candidate segments by facts and decodes
+// only those; backups and in-place restores read and write only the blocks that facts name.
 //
 // Values only. Exact times of single transactions aren't here (they'd be 1 % of the WAL); see
 // xact_scan.h.
@@ -9,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "postgres/wal/changed_blocks.h"
 #include "postgres/wal/decoder.h"
 #include "postgres/wal/xid_ranges.h"
 
@@ -60,10 +62,17 @@ struct SegmentFacts {
   bool has_end_of_recovery = false;  // a promotion happened here
   bool wal_level_minimal = false;  // a parameter change to minimal: no trustworthy range crosses it
 
+  // Settings that the server started with, the last kMaxParameterChanges.
+  std::vector<ParameterChange> parameter_changes;
+  // Of the records that end here. nullopt: written by a version that did not keep them, or left out
+  // in decoding.
+  std::optional<ChangedBlocks> changes;
+
   bool has_xacts() const { return commits + aborts > 0; }
 
   static constexpr std::size_t kMaxRestorePoints = 1000;
   static constexpr std::size_t kMaxBackupEnds = 1000;
+  static constexpr std::size_t kMaxParameterChanges = 1000;
 };
 
 // Decodes a whole segment into facts. `carry_out`, where given, receives what crosses its end.
@@ -84,6 +93,7 @@ class FactsCollector {
  private:
   Result<void> add_xact(const Record& record);
   Result<void> add_xlog(const Record& record);
+  void add_parameters(const ParameterChange& parameters);
 
   SegmentFacts facts_;
 };
@@ -91,6 +101,8 @@ class FactsCollector {
 // Versioned, all numbers as varints, LSNs and times as differences; sections that a reader does not
 // know are skipped, so that more kinds of facts can follow. decode_facts checks every bound.
 Bytes encode_facts(const SegmentFacts& facts);
-Result<SegmentFacts> decode_facts(ByteView bytes);
+// Changed blocks are most of the bytes: who doesn't ask for them leaves them out.
+enum class WithChanges : bool { kNo, kYes };
+Result<SegmentFacts> decode_facts(ByteView bytes, WithChanges with = WithChanges::kYes);
 
 }  // namespace pitr::wal

@@ -26,11 +26,12 @@ static Result<std::optional<Bytes>> find_sealed(const IncarnationStore& store, C
 }
 
 static Result<std::optional<wal::SegmentFacts>> find_single(const IncarnationStore& store,
-                                                            SegmentId segment) {
+                                                            SegmentId segment,
+                                                            wal::WithChanges with) {
   const auto key = store.names().facts(segment);
   const auto bytes = TRY(find_sealed(store, ContainerKind::kFacts, key, kLongestFacts));
   if (!bytes) return std::nullopt;
-  auto facts = TRY(with_context(wal::decode_facts(*bytes), key.text()));
+  auto facts = TRY(with_context(wal::decode_facts(*bytes, with), key.text()));
   if (facts.segment != segment) {
     return Error::corrupt(key.text() + " holds the facts of another segment");
   }
@@ -50,7 +51,8 @@ static Bytes encode_rollup(const FactsByNumber& all) {
 }
 
 static Result<FactsByNumber> decode_rollup(ByteView bytes, const IncarnationStore& store,
-                                           TimelineId timeline, std::uint64_t log) {
+                                           TimelineId timeline, std::uint64_t log,
+                                           wal::WithChanges with) {
   const auto per_log = store.segment_size().segments_per_log();
   ByteReader in(bytes);
   const auto version = TRY(in.u8());
@@ -65,7 +67,7 @@ static Result<FactsByNumber> decode_rollup(ByteView bytes, const IncarnationStor
     const auto size_bytes = TRY(in.varint());
     if (size_bytes > in.remaining()) return Error::corrupt("facts are cut short");
     const auto encoded = TRY(in.raw(size_bytes));
-    auto facts = TRY(wal::decode_facts(encoded));
+    auto facts = TRY(wal::decode_facts(encoded, with));
     const auto number = facts.segment.number;
     if (facts.segment.timeline != timeline || number / per_log != log ||
         (!all.empty() && number <= all.rbegin()->first)) {
@@ -78,11 +80,12 @@ static Result<FactsByNumber> decode_rollup(ByteView bytes, const IncarnationStor
 }
 
 static Result<std::optional<FactsByNumber>> find_rollup(const IncarnationStore& store,
-                                                        TimelineId timeline, std::uint64_t log) {
+                                                        TimelineId timeline, std::uint64_t log,
+                                                        wal::WithChanges with) {
   const auto key = store.names().facts_rollup(timeline, log);
   const auto bytes = TRY(find_sealed(store, ContainerKind::kFacts, key, kLongestRollup));
   if (!bytes) return std::nullopt;
-  auto all = TRY(with_context(decode_rollup(*bytes, store, timeline, log), key.text()));
+  auto all = TRY(with_context(decode_rollup(*bytes, store, timeline, log, with), key.text()));
   return std::optional(std::move(all));
 }
 
@@ -103,15 +106,16 @@ static Result<std::vector<SegmentId>> list_singles(const IncarnationStore& store
 // Everything known of a log, within [from, to]. Singles are listed before the roll-up is read: one
 // that vanishes in between is in it.
 static Result<FactsByNumber> read_log(const IncarnationStore& store, TimelineId timeline,
-                                      std::uint64_t log, std::uint64_t from, std::uint64_t to) {
+                                      std::uint64_t log, std::uint64_t from, std::uint64_t to,
+                                      wal::WithChanges with) {
   FactsByNumber all;
   const auto singles = TRY(list_singles(store, timeline, log));
   for (const auto segment : singles) {
     if (segment.number < from || segment.number > to) continue;
-    auto facts = TRY(find_single(store, segment));
+    auto facts = TRY(find_single(store, segment, with));
     if (facts) all.emplace(segment.number, std::move(*facts));
   }
-  auto rollup = TRY(find_rollup(store, timeline, log));
+  auto rollup = TRY(find_rollup(store, timeline, log, with));
   if (!rollup) return all;
   // emplace keeps the single, which came later.
   for (auto& [number, facts] : *rollup) {
@@ -121,7 +125,8 @@ static Result<FactsByNumber> read_log(const IncarnationStore& store, TimelineId 
 }
 
 static int knowledge(const wal::SegmentFacts& facts) {
-  return (facts.head == wal::Head::kUnresolved ? 0 : 2) + (facts.linked ? 1 : 0);
+  return (facts.head == wal::Head::kUnresolved ? 0 : 4) + (facts.linked ? 2 : 0) +
+         (facts.changes ? 1 : 0);
 }
 
 Result<void> FactsStore::put(const wal::SegmentFacts& facts) {
@@ -139,11 +144,20 @@ Result<void> FactsStore::put(const wal::SegmentFacts& facts) {
   return store_.put_sealed(ContainerKind::kFacts, key, encoded);
 }
 
+Result<bool> FactsStore::replace(const wal::SegmentFacts& facts) {
+  const auto encoded = wal::encode_facts(facts);
+  const auto stored = get(facts.segment);
+  if (!stored.has_value() && stored.error().kind() != ErrorKind::kCorrupt) return stored.error();
+  if (stored.has_value() && *stored && wal::encode_facts(**stored) == encoded) return false;
+  TRY(store_.put_sealed(ContainerKind::kFacts, store_.names().facts(facts.segment), encoded));
+  return true;
+}
+
 Result<std::optional<wal::SegmentFacts>> FactsStore::get(SegmentId segment) const {
-  auto single = TRY(find_single(store_, segment));
+  auto single = TRY(find_single(store_, segment, wal::WithChanges::kYes));
   if (single) return single;
   const auto log = segment.number / store_.segment_size().segments_per_log();
-  auto rollup = TRY(find_rollup(store_, segment.timeline, log));
+  auto rollup = TRY(find_rollup(store_, segment.timeline, log, wal::WithChanges::kYes));
   if (!rollup) return std::nullopt;
   const auto found = rollup->find(segment.number);
   if (found == rollup->end()) return std::nullopt;
@@ -151,14 +165,15 @@ Result<std::optional<wal::SegmentFacts>> FactsStore::get(SegmentId segment) cons
 }
 
 Result<std::vector<wal::SegmentFacts>> FactsStore::range(TimelineId timeline, std::uint64_t from,
-                                                         std::uint64_t to) const {
+                                                         std::uint64_t to,
+                                                         wal::WithChanges with) const {
   const auto per_log = store_.segment_size().segments_per_log();
   const auto folders = TRY(store_.storage().list_folders(store_.names().facts_prefix(timeline)));
   std::vector<wal::SegmentFacts> found;
   for (const auto& folder : folders) {
     const auto log = layout::parse_log(folder);
     if (!log.has_value() || log.value() < from / per_log || log.value() > to / per_log) continue;
-    auto all = TRY(read_log(store_, timeline, log.value(), from, to));
+    auto all = TRY(read_log(store_, timeline, log.value(), from, to, with));
     for (auto& [number, facts] : all) found.push_back(std::move(facts));
   }
   return found;
@@ -168,10 +183,10 @@ Result<bool> FactsStore::roll_up(TimelineId timeline, std::uint64_t log) {
   const auto per_log = store_.segment_size().segments_per_log();
   const auto singles = TRY(list_singles(store_, timeline, log));
   if (singles.empty()) {
-    const auto rollup = TRY(find_rollup(store_, timeline, log));
+    const auto rollup = TRY(find_rollup(store_, timeline, log, wal::WithChanges::kNo));
     return rollup.has_value();
   }
-  const auto all = TRY(read_log(store_, timeline, log, 0, UINT64_MAX));
+  const auto all = TRY(read_log(store_, timeline, log, 0, UINT64_MAX, wal::WithChanges::kYes));
   const auto last = (log + 1) * per_log - 1;
   if (all.empty() || all.size() != last - all.begin()->first + 1) return false;
 

@@ -26,13 +26,18 @@ class FactsStore {
  public:
   explicit FactsStore(IncarnationStore store) : store_(std::move(store)) {}
 
-  // Keeps what is stored already where that says more: a resolved head, a checked link.
+  // Keeps what is stored already where that says more: a resolved head, a checked link, changed
+  // blocks.
   Result<void> put(const wal::SegmentFacts& facts);
+  // Stores these facts whatever is there, damaged facts too. False: the same are there already.
+  Result<bool> replace(const wal::SegmentFacts& facts);
   Result<std::optional<wal::SegmentFacts>> get(SegmentId segment) const;
   // All facts of the timeline with segment number in [from, to], ascending; absent ones are left
-  // out. Reads roll-ups where they exist.
+  // out. Reads roll-ups where they exist. Changed blocks are most of the bytes: only where asked
+  // for.
   Result<std::vector<wal::SegmentFacts>> range(TimelineId timeline, std::uint64_t from,
-                                               std::uint64_t to) const;
+                                               std::uint64_t to,
+                                               wal::WithChanges with = wal::WithChanges::kNo) const;
   // Rolls up one log (4 GiB of WAL) once facts are there from the first segment known up to the
   // log's last; the single objects are removed afterwards. False: not all are there yet.
   Result<bool> roll_up(TimelineId timeline, std::uint64_t log);

@@ -70,10 +70,12 @@ TEST_P(RecordContents, OtherRecordsThatMatter) {
   EXPECT_TRUE(must(wal::parse_checkpoint(view(wal_.checkpoint(true, Lsn(0x28)))))->is_shutdown);
 
   EXPECT_EQ(must(wal::parse_backup_end(view(wal_.backup_end(Lsn(0x28))))), Lsn(0x28));
-  EXPECT_EQ(must(wal::parse_parameter_change(view(wal_.parameter_change(0)))),
-            wal::WalLevel::kMinimal);
-  EXPECT_EQ(must(wal::parse_parameter_change(view(wal_.parameter_change(2)))),
-            wal::WalLevel::kLogical);
+  const auto minimal = must(wal::parse_parameter_change(view(wal_.parameter_change(0))));
+  EXPECT_EQ(minimal->wal_level, wal::WalLevel::kMinimal);
+  EXPECT_FALSE(minimal->wal_log_hints);
+  const auto logical = must(wal::parse_parameter_change(view(wal_.parameter_change(2, true))));
+  EXPECT_EQ(logical->wal_level, wal::WalLevel::kLogical);
+  EXPECT_TRUE(logical->wal_log_hints);
   EXPECT_FALSE(wal::parse_parameter_change(view(wal_.parameter_change(3))));
 
   const auto end =

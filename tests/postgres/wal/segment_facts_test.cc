@@ -76,6 +76,7 @@ TEST(SegmentFacts, SayEverythingElseThatAPlanNeeds) {
   complete(other);
   facts = facts_of(other, 1);
   EXPECT_TRUE(facts.wal_level_minimal);
+  EXPECT_TRUE(facts.changes->distrusted());
   EXPECT_TRUE(facts.has_overwrite_contrecord);
   EXPECT_TRUE(facts.has_end_of_recovery);
 }
@@ -174,6 +175,9 @@ SegmentFacts full_facts() {
   wal.checkpoint(true, wal.position());
   wal.backup_end(wal.position() - 5000);
   wal.backup_end(wal.position());
+  wal.heap_insert(50, 16384, 77, 20);
+  wal.parameter_change(1, true);
+  wal.parameter_change(2, false);
   wal.filler(2 << 20);
   complete(wal);
   Carry carry;
@@ -223,6 +227,9 @@ void expect_equal(const SegmentFacts& a, const SegmentFacts& b) {
   EXPECT_EQ(a.has_overwrite_contrecord, b.has_overwrite_contrecord);
   EXPECT_EQ(a.has_end_of_recovery, b.has_end_of_recovery);
   EXPECT_EQ(a.wal_level_minimal, b.wal_level_minimal);
+  EXPECT_EQ(a.parameter_changes, b.parameter_changes);
+  ASSERT_EQ(a.changes.has_value(), b.changes.has_value());
+  EXPECT_EQ(wal::encode_facts(a), wal::encode_facts(b));
 }
 
 TEST(FactsCodec, GivesBackWhatWasEncoded) {
@@ -240,13 +247,27 @@ TEST(FactsCodec, GivesBackWhatWasEncoded) {
   expect_equal(must(wal::decode_facts(wal::encode_facts(nothing))), nothing);
 }
 
+TEST(FactsCodec, ChangesAreKeptAndLeftOutWhereNobodyAsks) {
+  const auto facts = full_facts();
+  ASSERT_TRUE(facts.changes);
+  EXPECT_TRUE(facts.changes->contains({1663, 5, 16384}, 77));
+  EXPECT_EQ(facts.parameter_changes.size(), 2u);
+  const auto bytes = wal::encode_facts(facts);
+  EXPECT_TRUE(must(wal::decode_facts(bytes)).changes->contains({1663, 5, 16384}, 77));
+  EXPECT_FALSE(must(wal::decode_facts(bytes, wal::WithChanges::kNo)).changes);
+
+  auto of_an_older_version = facts;
+  of_an_older_version.changes.reset();
+  EXPECT_FALSE(must(wal::decode_facts(wal::encode_facts(of_an_older_version))).changes);
+}
+
 TEST(FactsCodec, EveryTruncationIsRefusedExceptBetweenSections) {
   const auto bytes = wal::encode_facts(full_facts());
   std::size_t accepted = 0;
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     if (wal::decode_facts(ByteView(bytes).first(size))) ++accepted;
   }
-  EXPECT_EQ(accepted, 4u);  // five sections
+  EXPECT_EQ(accepted, 6u);  // seven sections
 }
 
 TEST(FactsCodec, SectionsOfNewerVersionsAreSkippedAndOtherVersionsRefused) {

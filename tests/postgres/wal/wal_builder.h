@@ -147,11 +147,12 @@ class WalBuilder {
     return append_data(0, 0x50, 0, data.bytes());
   }
 
-  const BuiltRecord& parameter_change(std::uint32_t wal_level) {
+  const BuiltRecord& parameter_change(std::uint32_t wal_level, bool wal_log_hints = false) {
     ByteWriter data;
     for (std::uint32_t value = 1; value <= 5; ++value) data.u32(value);
     data.u32(wal_level);
-    data.u16(0);
+    data.u8(wal_log_hints ? 1 : 0);
+    data.u8(0);
     return append_data(0, 0x60, 0, data.bytes());
   }
 
