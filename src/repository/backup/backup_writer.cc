@@ -5,12 +5,29 @@
 #include <algorithm>
 
 #include "repository/backup/block_digests.h"
+#include "repository/backup/block_mover.h"
 #include "repository/backup/own_rows.h"
 #include "repository/backup/pack_writer.h"
 #include "repository/backup/table_tiers.h"
 
 namespace pitr {
 namespace {
+
+// Sizes that manifests of format 1 don't have.
+Result<void> fill_in_sizes(const IncarnationStore& store, BackupManifest& manifest) {
+  for (auto& table : manifest.block_tables) {
+    if (table.stored_bytes > 0) continue;
+    const auto stored = TRY(store.storage().stat(store.names().table(table.id)));
+    table.stored_bytes = stored.size_bytes;
+  }
+  for (auto& pack : manifest.packs) {
+    if (pack.plain_bytes > 0) continue;
+    const auto opened = TRY(SealedReader::open(store, ContainerKind::kPack, pack.key));
+    pack.plain_bytes = pack.live_bytes = opened->plain_size_bytes();
+    manifest.restore_read_bytes += pack.plain_bytes;
+  }
+  return {};
+}
 
 class RepositoryBackupWriter final : public BackupWriter {
  public:
@@ -38,8 +55,11 @@ class RepositoryBackupWriter final : public BackupWriter {
 
  private:
   Result<void> check_complete(const BackupManifest& manifest);
+  Result<void> take_over_parent(BackupManifest& manifest);
+  std::vector<EncodedRows> take_packs(BackupManifest& manifest);
+  Result<OwnRows> store_files(BackupManifest& manifest);
+  Result<bool> move_from_dead_packs(BackupManifest& manifest, OwnRows& own);
   Result<void> store_contents(BackupManifest& manifest);
-  Result<void> store_blocks(BackupManifest& manifest, OwnRows own);
 
   const IncarnationStore store_;
   const BackupId id_;
@@ -66,35 +86,45 @@ Result<void> RepositoryBackupWriter::check_complete(const BackupManifest& manife
       fmt::format("backup {}: {} pack writers are not finished", id_.text(), unfinished));
 }
 
-// Takes over what the parent has, puts this backup's own rows on it, and checks that they belong
-// together: a backup that cannot be restored is never published.
-Result<void> RepositoryBackupWriter::store_contents(BackupManifest& manifest) {
-  auto stored = packs_.take();
-  std::vector<EncodedRows> pack_rows;
-  std::uint64_t changed_bytes = 0;
-  std::unique_ptr<FileTableReader> parent_files;
-  if (parent_) {
-    auto& parent = parent_->manifest;
-    manifest.parent = parent.id;
-    parent_files = TRY(FileTableReader::open(store_, parent.file_table));
-    manifest.packs = std::move(parent.packs);
-    manifest.block_tables = std::move(parent.block_tables);
-    manifest.restore_read_bytes = parent.restore_read_bytes;
-    manifest.changed_since_moved_bytes = parent.changed_since_moved_bytes;
-    // Digests under another key say nothing about these blocks.
-    if (parent.digest_epoch == manifest.digest_epoch) {
-      manifest.digest_tables = std::move(parent.digest_tables);
-    }
+// Everything that the parent's tables say, for this backup's rows to lie over.
+Result<void> RepositoryBackupWriter::take_over_parent(BackupManifest& manifest) {
+  auto& parent = parent_->manifest;
+  manifest.parent = parent.id;
+  manifest.packs = std::move(parent.packs);
+  manifest.block_tables = std::move(parent.block_tables);
+  manifest.restore_read_bytes = parent.restore_read_bytes;
+  manifest.changed_since_moved_bytes = parent.changed_since_moved_bytes;
+  // Digests under another key say nothing about these blocks.
+  if (parent.digest_epoch == manifest.digest_epoch) {
+    manifest.digest_tables = std::move(parent.digest_tables);
   }
-  const auto first_pack = static_cast<std::uint32_t>(manifest.packs.size());
-  for (auto& pack : stored) {
-    pack_rows.push_back(std::move(pack.rows));
-    changed_bytes += pack.info.plain_bytes;
+  return fill_in_sizes(store_, manifest);
+}
+
+std::vector<EncodedRows> RepositoryBackupWriter::take_packs(BackupManifest& manifest) {
+  std::vector<EncodedRows> rows;
+  for (auto& pack : packs_.take()) {
+    rows.push_back(std::move(pack.rows));
+    manifest.restore_read_bytes += pack.info.plain_bytes;
     manifest.stored_bytes += pack.info.stored_bytes;
     manifest.packs.push_back(std::move(pack.info));
   }
-  manifest.restore_read_bytes += changed_bytes;
-  manifest.changed_since_moved_bytes += changed_bytes;
+  return rows;
+}
+
+// Takes over what the parent has, puts this backup's own rows on it, and checks that they belong
+// together: a backup that cannot be restored is never published.
+Result<OwnRows> RepositoryBackupWriter::store_files(BackupManifest& manifest) {
+  std::unique_ptr<FileTableReader> parent_files;
+  if (parent_) {
+    parent_files = TRY(FileTableReader::open(store_, parent_->manifest.file_table));
+    TRY(take_over_parent(manifest));
+  }
+  const auto first_pack = static_cast<std::uint32_t>(manifest.packs.size());
+  const auto pack_rows = take_packs(manifest);
+  for (auto i = first_pack; i < manifest.packs.size(); ++i) {
+    manifest.changed_since_moved_bytes += manifest.packs[i].plain_bytes;
+  }
   auto own = make_own_rows(store_, files_, pack_rows, first_pack, parent_files.get());
   if (!own) {
     auto error = std::move(own).error();
@@ -103,22 +133,41 @@ Result<void> RepositoryBackupWriter::store_contents(BackupManifest& manifest) {
     if (!is_bug) return std::move(error).with_context("storing tables");
     return Error::internal(fmt::format("backup {} is not whole: {}", id_.text(), error.message()));
   }
-  return store_blocks(manifest, std::move(*own));
+  manifest.file_table = own->file_table.id;
+  manifest.file_count = own->file_count;
+  manifest.total_bytes = own->total_bytes;
+  manifest.stored_bytes += own->file_table.stored_bytes;
+  return own;
 }
 
-Result<void> RepositoryBackupWriter::store_blocks(BackupManifest& manifest, OwnRows own) {
-  manifest.file_table = own.file_table.id;
-  manifest.file_count = own.file_count;
-  manifest.total_bytes = own.total_bytes;
-  auto blocks = TRY(stack_block_tables(store_, own.blocks, files_, std::move(manifest.block_tables),
-                                       std::move(manifest.packs), /*merge_all=*/false));
+// Stores blocks again that lie in packs which are mostly dead, or to be left. True where it did.
+Result<bool> RepositoryBackupWriter::move_from_dead_packs(BackupManifest& manifest, OwnRows& own) {
+  if (!parent_ || !move_is_due(manifest, parent_->leave_packs, options_.map)) return false;
+  packs_.writer_started();
+  WorkerPackWriter into(store_, options_, packs_, digests_, parent_digests_.share());
+  const auto moved =
+      TRY(move_blocks(store_, manifest, own.blocks, files_, parent_->leave_packs, into));
+  TRY(into.finish());
+  manifest.restore_read_bytes = moved.read_bytes;
+  manifest.changed_since_moved_bytes = 0;
+  const auto first_pack = static_cast<std::uint32_t>(manifest.packs.size());
+  const auto rows = take_packs(manifest);
+  own.blocks = TRY(add_rows(std::move(own.blocks), rows, first_pack));
+  return moved.moved_bytes > 0;
+}
+
+Result<void> RepositoryBackupWriter::store_contents(BackupManifest& manifest) {
+  auto own = TRY(store_files(manifest));
+  const bool moved = TRY(move_from_dead_packs(manifest, own));
+  auto blocks =
+      TRY(stack_block_tables(store_, own.blocks, files_, std::move(manifest.block_tables),
+                             std::move(manifest.packs), options_.map, /*merge_all=*/moved));
   manifest.block_tables = std::move(blocks.tables);
   manifest.packs = std::move(blocks.packs);
   auto digests = TRY(stack_digest_tables(store_, digests_.take(), std::move(own.digest_tombstones),
-                                         std::move(manifest.digest_tables)));
+                                         std::move(manifest.digest_tables), options_.map));
   manifest.digest_tables = std::move(digests.tables);
-  manifest.stored_bytes +=
-      own.file_table.stored_bytes + blocks.written_bytes + digests.written_bytes;
+  manifest.stored_bytes += blocks.written_bytes + digests.written_bytes;
   return {};
 }
 

@@ -69,10 +69,20 @@ class PackWriter {
   virtual Result<void> finish() = 0;
 };
 
+// How much is written of the block map to keep it short.
+struct MapOptions {
+  // A smaller table counts as one of this size: it costs an object and requests anyway.
+  std::uint64_t least_table_bytes = 4 << 10;
+  // Blocks are moved when so many bytes were stored per byte of tables, because that reads them
+  // all.
+  std::uint64_t changed_per_table_byte = 32;
+};
+
 struct PackOptions {
   Compression compression = Compression::kLz4;
   int level = 0;
   std::uint64_t pack_size_bytes = 512ull << 20;
+  MapOptions map;
 };
 
 class BackupWriter {

@@ -185,4 +185,27 @@ Result<OwnRows> make_own_rows(const IncarnationStore& store, const FileRuns& fil
   return maker.run(std::move(cursor));
 }
 
+Result<EncodedRows> add_rows(EncodedRows others, const std::vector<EncodedRows>& rows,
+                             std::uint32_t first_pack) {
+  if (rows.empty()) return others;
+  std::vector<EncodedRows> runs;
+  runs.push_back(std::move(others));
+  runs.insert(runs.end(), rows.begin(), rows.end());
+  auto merge = TRY(RunMerge<BlockRowDecoder>::open(runs));
+  RowCollector<BlockRowEncoder, PackedBlockRow> all;
+  std::optional<PackedBlockRow> previous;
+  while (true) {
+    const bool found = TRY(merge.next());
+    if (!found) return all.take();
+    auto row = merge.row();
+    if (previous && !follows(row, *previous)) {
+      return Error::internal(
+          fmt::format("{}: block {} was moved twice", row.path, row.first_block));
+    }
+    if (merge.run() > 0) row.pack = first_pack + static_cast<std::uint32_t>(merge.run() - 1);
+    all.add(row);
+    previous = std::move(row);
+  }
+}
+
 }  // namespace pitr

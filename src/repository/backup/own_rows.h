@@ -62,4 +62,8 @@ Result<OwnRows> make_own_rows(const IncarnationStore& store, const FileRuns& fil
                               const std::vector<EncodedRows>& pack_rows, std::uint32_t first_pack,
                               FileTableReader* parent_files);
 
+// `rows`, of packs first_pack and following, among others that hold other blocks.
+Result<EncodedRows> add_rows(EncodedRows others, const std::vector<EncodedRows>& rows,
+                             std::uint32_t first_pack);
+
 }  // namespace pitr

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "repository/backup/table_index.h"
 
@@ -52,7 +53,7 @@ std::uint64_t PackList::read_bytes() const {
 std::vector<FinishedPack> PackList::take() {
   const std::lock_guard lock(mutex_);
   std::ranges::sort(packs_, {}, &FinishedPack::ref);
-  return std::move(packs_);
+  return std::exchange(packs_, {});
 }
 
 Result<void> WorkerPackWriter::add(const std::string& path, std::uint32_t first_block,

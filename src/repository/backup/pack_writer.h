@@ -41,7 +41,7 @@ class PackList {
 
   std::uint64_t unfinished_writers() const;
   std::uint64_t read_bytes() const;
-  // All finished packs by number; nothing may be added any more.
+  // The finished packs since the last call, by number.
   std::vector<FinishedPack> take();
 
  private:

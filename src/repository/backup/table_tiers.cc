@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "repository/backup/block_layers.h"
+#include "repository/backup/memory_layer.h"
 #include "repository/backup/table_writer.h"
 
 namespace pitr {
@@ -11,8 +12,11 @@ namespace pitr {
 // A table stays as it is while it is larger than this times all newer ones together.
 static constexpr std::uint64_t kTierRatio = 2;
 
-std::size_t tables_to_merge(std::uint64_t new_bytes, std::span<const TableInfo> older) {
-  const auto size_of = [](std::uint64_t bytes) { return std::max(bytes, kLeastTableBytes); };
+std::size_t tables_to_merge(std::uint64_t new_bytes, std::span<const TableInfo> older,
+                            const MapOptions& options) {
+  const auto size_of = [&](std::uint64_t bytes) {
+    return std::max(bytes, options.least_table_bytes);
+  };
   std::uint64_t merged = size_of(new_bytes);
   std::size_t count = 0;
   while (count < older.size()) {
@@ -26,18 +30,6 @@ std::size_t tables_to_merge(std::uint64_t new_bytes, std::span<const TableInfo> 
 }
 
 namespace {
-
-// Encoded runs in memory as one layer.
-template <typename Decoder>
-class MemoryLayer final : public RowSource<typename Decoder::Row> {
- public:
-  explicit MemoryLayer(RunMerge<Decoder> rows) : rows_(std::move(rows)) {}
-  Result<bool> next() override { return rows_.next(); }
-  const typename Decoder::Row& row() const override { return rows_.row(); }
-
- private:
-  RunMerge<Decoder> rows_;
-};
 
 class DigestTableLayer final : public RowSource<DigestRow> {
  public:
@@ -142,9 +134,10 @@ Result<void> forget_unused_packs(const IncarnationStore& store, const CountingTa
 
 Result<BlockStack> stack_block_tables(const IncarnationStore& store, const EncodedRows& own,
                                       const FileRuns& files, std::vector<TableInfo> older,
-                                      std::vector<PackInfo> packs, bool merge_all) {
+                                      std::vector<PackInfo> packs, const MapOptions& options,
+                                      bool merge_all) {
   if (own.empty() && !merge_all) return BlockStack{std::move(older), std::move(packs)};
-  const auto merged = merge_all ? older.size() : tables_to_merge(size_bytes(own), older);
+  const auto merged = merge_all ? older.size() : tables_to_merge(size_bytes(own), older, options);
   const bool is_oldest = merged == older.size();
   const auto numbers = TRY(PackNumbers::of(packs));
 
@@ -199,13 +192,14 @@ static Result<std::optional<TableInfo>> write_digests(
 }
 
 Result<DigestStack> stack_digest_tables(const IncarnationStore& store, DigestRuns::Taken own,
-                                        EncodedRows tombstones, std::vector<TableInfo> older) {
+                                        EncodedRows tombstones, std::vector<TableInfo> older,
+                                        const MapOptions& options) {
   if (!tombstones.empty()) own.runs.push_back(std::move(tombstones));
   if (own.runs.empty() && own.tables.empty()) return DigestStack{std::move(older), 0};
   std::uint64_t own_bytes = 0;
   for (const auto& run : own.runs) own_bytes += size_bytes(run);
   for (const auto& table : own.tables) own_bytes += table.stored_bytes;
-  const auto merged = tables_to_merge(own_bytes, older);
+  const auto merged = tables_to_merge(own_bytes, older, options);
 
   std::vector<std::unique_ptr<RowSource<DigestRow>>> layers;
   auto own_rows = TRY(RunMerge<DigestRowDecoder>::open(own.runs));

@@ -15,12 +15,11 @@
 namespace pitr {
 
 inline constexpr std::size_t kMostLayers = 12;
-// A smaller table counts as one of this size: it costs an object and requests anyway.
-inline constexpr std::uint64_t kLeastTableBytes = 16 << 10;
 
 // How many of the older tables (newest first) a new one of new_bytes is to be merged with. All of
 // them: the merge is one into the oldest.
-std::size_t tables_to_merge(std::uint64_t new_bytes, std::span<const TableInfo> older);
+std::size_t tables_to_merge(std::uint64_t new_bytes, std::span<const TableInfo> older,
+                            const MapOptions& options);
 
 struct BlockStack {
   std::vector<TableInfo> tables;  // newest first
@@ -34,7 +33,8 @@ struct BlockStack {
 // one is checked to cover the files (kCorrupt).
 Result<BlockStack> stack_block_tables(const IncarnationStore& store, const EncodedRows& own,
                                       const FileRuns& files, std::vector<TableInfo> older,
-                                      std::vector<PackInfo> packs, bool merge_all);
+                                      std::vector<PackInfo> packs, const MapOptions& options,
+                                      bool merge_all);
 
 struct DigestStack {
   std::vector<TableInfo> tables;
@@ -42,6 +42,7 @@ struct DigestStack {
 };
 // The same for digests. Tables of the backup's own that were merged into others are removed.
 Result<DigestStack> stack_digest_tables(const IncarnationStore& store, DigestRuns::Taken own,
-                                        EncodedRows tombstones, std::vector<TableInfo> older);
+                                        EncodedRows tombstones, std::vector<TableInfo> older,
+                                        const MapOptions& options);
 
 }  // namespace pitr

@@ -121,11 +121,11 @@ BackupManifest make_incremental(const IncarnationStore& store, const ChangingFil
         }));
   }
   const auto writer = must(BackupWriter::start(store, intent, run.options, std::move(parent)));
-  const std::unique_ptr<PackWriter> workers[] = {must(writer->new_pack_writer()),
-                                                 must(writer->new_pack_writer())};
+  std::vector<std::unique_ptr<PackWriter>> workers;
+  while (workers.size() < run.workers) workers.push_back(must(writer->new_pack_writer()));
   std::size_t next = 0;
   for (const auto& [path, content] : files.contents()) {
-    auto& packs = *workers[next++ % 2];
+    auto& packs = *workers[next++ % workers.size()];
     const bool whole = run.read_by == ReadBy::kWhole || files.was_recreated(path) ||
                        (!run.parent && run.read_by == ReadBy::kFacts);
     if (run.read_by == ReadBy::kDigests) {

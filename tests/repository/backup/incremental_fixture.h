@@ -33,9 +33,9 @@ class ChangingFiles {
   void remove(const std::string& path);
   // One of the above, on a random file.
   void change_something();
+  std::string random_path();
 
  private:
-  std::string random_path();
   void mark(const std::string& path, std::size_t from_bytes, std::size_t to_bytes);
 
   std::mt19937_64& random_;
@@ -52,6 +52,7 @@ struct IncrementalRun {
   ReadBy read_by = ReadBy::kFacts;
   PackOptions options;
   std::vector<ObjectKey> leave_packs;
+  std::size_t workers = 2;
 };
 
 // kFacts stores the changed blocks and those of leave_packs; kDigests offers everything; kWhole

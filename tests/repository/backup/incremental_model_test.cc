@@ -52,17 +52,22 @@ class History {
     for (std::size_t i = 0; i < kept_.size(); ++i) check(i);
   }
 
+  std::size_t most_layers() const { return most_layers_; }
+
  private:
   void make_backup() {
     IncrementalRun run;
     run.number = ++backups_;
     // Small packs, and many of them.
     run.options.pack_size_bytes = 20'000 + random_() % 300'000;
+    // Many layers, and moves only when they must be; or the other way round.
+    run.options.map.least_table_bytes = random_() % 2 == 0 ? 1 : 200;
+    run.options.map.changed_per_table_byte = random_() % 2 == 0 ? 10'000 : 100;
     const auto how = random_() % 10;
     run.read_by = how < 6 ? ReadBy::kFacts : how < 9 ? ReadBy::kDigests : ReadBy::kWhole;
     if (!kept_.empty() && random_() % 25 != 0) {
       run.parent = kept_.back().manifest;
-      if (run.read_by == ReadBy::kFacts && random_() % 10 == 0 && !run.parent->packs.empty()) {
+      if (random_() % 10 == 0 && !run.parent->packs.empty()) {
         run.leave_packs = {run.parent->packs[random_() % run.parent->packs.size()].key};
       }
     }
@@ -70,6 +75,7 @@ class History {
     files_.forget_changes();
     EXPECT_LE(manifest.block_tables.size(), 12u);
     EXPECT_LE(manifest.digest_tables.size(), 12u);
+    most_layers_ = std::max(most_layers_, manifest.block_tables.size());
     for (const auto& left : run.leave_packs) {
       must(blocks_in_packs(store_, manifest, {left},
                            [&](const std::string& path, auto, auto) -> Result<void> {
@@ -104,18 +110,23 @@ class History {
   const IncarnationStore& store_;
   std::deque<Kept> kept_;
   std::uint64_t backups_ = 0;
+  std::size_t most_layers_ = 0;
 };
 
 TEST(IncrementalModelTest, EveryKeptBackupHasExactlyItsBytes) {
   const std::uint64_t seed = std::random_device()();
   fmt::print("seed {}\n", seed);
+  std::size_t most_layers = 0;
   for (std::uint64_t round = 0; round < 20; ++round) {
     SCOPED_TRACE(fmt::format("seed {}, round {}", seed, round));
     BackupRepository repository(round % 2 == 0 ? BackupRepository::Cipher::kNone
                                                : BackupRepository::Cipher::kAes);
-    History(seed + round, repository).run(30);
+    History history(seed + round, repository);
+    history.run(30);
+    most_layers = std::max(most_layers, history.most_layers());
     if (testing::Test::HasFatalFailure()) return;
   }
+  EXPECT_GE(most_layers, 3u) << "the histories are too short to say anything of layers";
 }
 
 }  // namespace
