@@ -6,9 +6,6 @@
 
 namespace pitr {
 
-// Of 32 GiB of blocks.
-static constexpr std::uint64_t kBytesInMemory = 32 << 20;
-
 static Result<TableInfo> write_run_table(const IncarnationStore& store,
                                          const std::vector<EncodedRows>& runs) {
   auto rows = TRY(RunMerge<DigestRowDecoder>::open(runs));
@@ -28,7 +25,7 @@ Result<void> DigestRuns::add(EncodedRows run) {
     const std::lock_guard lock(mutex_);
     bytes_ += size_bytes(run);
     taken_.runs.push_back(std::move(run));
-    if (bytes_ < kBytesInMemory) return {};
+    if (bytes_ < memory_bytes_) return {};
     bytes_ = 0;
     full = std::exchange(taken_.runs, {});
   }

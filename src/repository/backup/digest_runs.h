@@ -13,7 +13,10 @@ namespace pitr {
 
 class DigestRuns {
  public:
-  explicit DigestRuns(IncarnationStore store) : store_(std::move(store)) {}
+  static constexpr std::uint64_t kMemoryBytes = 32 << 20;  // of 32 GiB of blocks
+
+  explicit DigestRuns(IncarnationStore store, std::uint64_t memory_bytes = kMemoryBytes)
+      : store_(std::move(store)), memory_bytes_(memory_bytes) {}
 
   // May write a table. kInternal: a block was added twice.
   Result<void> add(EncodedRows run);
@@ -27,6 +30,7 @@ class DigestRuns {
 
  private:
   const IncarnationStore store_;
+  const std::uint64_t memory_bytes_;
   std::mutex mutex_;
   std::uint64_t bytes_ = 0;  // guarded; of taken_.runs
   Taken taken_;              // guarded

@@ -11,6 +11,8 @@ namespace pitr {
 
 // A table stays as it is while it is larger than this times all newer ones together.
 static constexpr std::uint64_t kTierRatio = 2;
+// Of a container around the rows, and of the index.
+static constexpr std::uint64_t kTableOverhead = 512;
 
 std::size_t tables_to_merge(std::uint64_t new_bytes, std::span<const TableInfo> older,
                             const MapOptions& options) {
@@ -137,7 +139,8 @@ Result<BlockStack> stack_block_tables(const IncarnationStore& store, const Encod
                                       std::vector<PackInfo> packs, const MapOptions& options,
                                       bool merge_all) {
   if (own.empty() && !merge_all) return BlockStack{std::move(older), std::move(packs)};
-  const auto merged = merge_all ? older.size() : tables_to_merge(size_bytes(own), older, options);
+  const auto merged =
+      merge_all ? older.size() : tables_to_merge(size_bytes(own) + kTableOverhead, older, options);
   const bool is_oldest = merged == older.size();
   const auto numbers = TRY(PackNumbers::of(packs));
 
@@ -196,7 +199,7 @@ Result<DigestStack> stack_digest_tables(const IncarnationStore& store, DigestRun
                                         const MapOptions& options) {
   if (!tombstones.empty()) own.runs.push_back(std::move(tombstones));
   if (own.runs.empty() && own.tables.empty()) return DigestStack{std::move(older), 0};
-  std::uint64_t own_bytes = 0;
+  std::uint64_t own_bytes = kTableOverhead;
   for (const auto& run : own.runs) own_bytes += size_bytes(run);
   for (const auto& table : own.tables) own_bytes += table.stored_bytes;
   const auto merged = tables_to_merge(own_bytes, older, options);
