@@ -4,8 +4,7 @@
 
 #include <algorithm>
 
-#include "postgres/timeline_history.h"
-#include "postgres/wal/xact_scan.h"
+#include "common/log.h"
 #include "repository/wal/tail_chain.h"
 
 namespace pitr {
@@ -13,14 +12,6 @@ namespace pitr {
 // Sealing runs at most this many segments behind the stream (SegmentSealer::kMaxPending), and one
 // more may have been under way.
 static constexpr std::uint64_t kSegmentsToLookBack = 4;
-
-wal::DecoderOptions SegmentIngest::decoder_options(TimelineId timeline) const {
-  wal::DecoderOptions options;
-  options.system_identifier = archive_.store().id().system_identifier;
-  options.segment_size = archive_.segment_size();
-  options.timeline = timeline;
-  return options;
-}
 
 Result<void> SegmentIngest::check_identity(SegmentId segment, ByteView bytes) const {
   const SegmentSize size = archive_.segment_size();
@@ -77,13 +68,16 @@ Result<PutOutcome> SegmentIngest::put(SegmentId segment, ByteView bytes) {
 Result<PutOutcome> SegmentIngest::put_streamed(SegmentId segment, ByteView bytes,
                                                std::optional<wal::Carry> carry) {
   TRY(check_identity(segment, bytes));
+  TRY(compare_with_ancestors(archive_, segment, bytes));
   auto derived = TRY(derive_facts(segment, bytes, std::move(carry)));
   const auto outcome = TRY(archive_.put_segment(segment, bytes));
   if (!derived) return outcome;
   TRY(facts_.put(derived->facts));
   const SegmentId next{segment.timeline, segment.number + 1};
   remember(next, derived->carry_out);
+  TRY(resolve_children(next, derived->carry_out));
   TRY(resolve_following(next, std::move(derived->carry_out)));
+  roll_up_before(next);
   return outcome;
 }
 
@@ -94,26 +88,27 @@ static bool needs_predecessor(const wal::SegmentFacts& facts) {
 Result<std::optional<SegmentIngest::NewFacts>> SegmentIngest::derive_facts(
     SegmentId segment, ByteView bytes, std::optional<wal::Carry> carry) {
   const auto known = TRY(facts_.get(segment));
-  if (known && !needs_predecessor(*known)) return std::nullopt;
+  if (known && known->changes && !needs_predecessor(*known)) return std::nullopt;
   if (!carry) carry = TRY(carry_into(segment));
-  if (known && !carry) return std::nullopt;  // nothing new would come of it
+  if (known && known->changes && !carry) return std::nullopt;  // nothing new would come of it
 
   NewFacts derived;
-  auto built = wal::build_segment_facts(segment, decoder_options(segment.timeline),
-                                        std::move(carry), bytes, &derived.carry_out);
+  const auto options = TRY(decoder_options(segment.timeline));
+  auto built =
+      wal::build_segment_facts(segment, options, std::move(carry), bytes, &derived.carry_out);
   derived.facts = TRY(std::move(built));
   return std::optional(std::move(derived));
 }
 
 // Segments that came before their predecessor did.
 Result<void> SegmentIngest::resolve_following(SegmentId segment, wal::Carry carry) {
+  const auto options = TRY(decoder_options(segment.timeline));
   while (true) {
     const auto known = TRY(facts_.get(segment));
     if (!known || !needs_predecessor(*known)) return {};
     const auto bytes = TRY(archive_.read_segment(segment));
     wal::Carry carry_out;
-    auto built = wal::build_segment_facts(segment, decoder_options(segment.timeline),
-                                          std::move(carry), bytes, &carry_out);
+    auto built = wal::build_segment_facts(segment, options, std::move(carry), bytes, &carry_out);
     const auto facts = TRY(std::move(built));
     TRY(facts_.put(facts));
     carry = std::move(carry_out);
@@ -121,27 +116,52 @@ Result<void> SegmentIngest::resolve_following(SegmentId segment, wal::Carry carr
   }
 }
 
-// The segment of that number which leads to the timeline: its own, or where that isn't stored, as
-// at a timeline's beginning, the ancestor's that holds the bytes before the segment's end.
-Result<Bytes> SegmentIngest::read_leading_to(TimelineId timeline, std::uint64_t number) {
-  auto bytes = archive_.read_segment({timeline, number});
-  if (bytes || bytes.error().kind() != ErrorKind::kNotFound || timeline == TimelineId(1)) {
-    return bytes;
+// Of the timelines with segments that are younger than this one.
+Result<std::vector<TimelineHistory>> SegmentIngest::younger_histories(TimelineId timeline) {
+  std::set<TimelineId> timelines;
+  {
+    std::lock_guard lock(mutex_);
+    if (timelines_) timelines = *timelines_;
   }
-  const auto text = TRY(archive_.read_history(timeline));
-  const auto history = TRY(TimelineHistory::parse(timeline, as_text(text)));
-  const Lsn segment_end = archive_.segment_size().start_of(number + 1);
-  const TimelineId ancestor = history.timeline_at(segment_end - 1);
-  if (ancestor == timeline) return bytes;
-  return archive_.read_segment({ancestor, number});
+  if (timelines.empty()) {
+    const auto listed = TRY(archive_.timelines());
+    timelines = {listed.begin(), listed.end()};
+  }
+  timelines.insert(timeline);
+  std::vector<TimelineHistory> younger;
+  for (auto at = timelines.upper_bound(timeline); at != timelines.end(); ++at) {
+    auto options = TRY(decoder_options(*at));
+    if (options.history) younger.push_back(std::move(*options.history));
+  }
+  std::lock_guard lock(mutex_);
+  if (timelines_) timelines.merge(*timelines_);
+  timelines_ = std::move(timelines);
+  return younger;
+}
+
+// A younger timeline's first segment may have come before the last one of this timeline that leads
+// to it.
+Result<void> SegmentIngest::resolve_children(SegmentId segment, const wal::Carry& carry) {
+  const auto younger = TRY(younger_histories(segment.timeline));
+  const Lsn border = archive_.segment_size().start_of(segment.number);
+  for (const auto& history : younger) {
+    if (history.timeline_at(border - 1) != segment.timeline) continue;
+    TRY(resolve_following({history.timeline(), segment.number}, carry));
+  }
+  return {};
+}
+
+// Best effort: what isn't rolled up is read as it is.
+void SegmentIngest::roll_up_before(SegmentId segment) {
+  const auto per_log = archive_.segment_size().segments_per_log();
+  if (segment.number % per_log != 0) return;
+  const auto rolled_up = facts_.roll_up(segment.timeline, segment.number / per_log - 1);
+  if (!rolled_up) log::warning("facts are not rolled up: {}", rolled_up.error().message());
 }
 
 Result<std::optional<wal::Carry>> SegmentIngest::carry_into(SegmentId segment) {
   if (auto carry = recall(segment)) return carry;
-  const auto reader = [&](std::uint64_t number) {
-    return read_leading_to(segment.timeline, number);
-  };
-  auto carry = TRY(wal::carry_into(decoder_options(segment.timeline), segment.number, reader));
+  auto carry = TRY(stored_carry_into(archive_, segment));
   if (carry) remember(segment, *carry);
   return carry;
 }

@@ -1,7 +1,8 @@
 // What happens to a complete WAL segment, whichever way it came: checked, stored (or compared with
 // what is stored), and its facts derived. archive_command may deliver segments in any order and
 // again; whatever the order, the facts come out the same: a segment whose first record began in a
-// segment that wasn't there yet is looked at again when that one arrives.
+// segment that wasn't there yet is looked at again when that one arrives, on a younger timeline
+// too.
 //
 // Success means that the segment is durable. Facts follow it: where they can't be written the call
 // fails although the segment is stored, and is repeated by the caller. Thread-safe.
@@ -9,9 +10,11 @@
 
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include "postgres/wal/segment_facts.h"
 #include "repository/wal/facts_store.h"
+#include "repository/wal/lineage.h"
 #include "repository/wal/wal_archive.h"
 
 namespace pitr {
@@ -42,7 +45,10 @@ class SegmentIngest {
   // Returns of how many segments something was left to do.
   Result<std::uint32_t> seal_complete_tails(TimelineId timeline);
 
-  wal::DecoderOptions decoder_options(TimelineId timeline) const;
+  // With the timeline's history, where that is stored.
+  Result<wal::DecoderOptions> decoder_options(TimelineId timeline) const {
+    return pitr::decoder_options(archive_, timeline);
+  }
 
  private:
   Result<void> check_identity(SegmentId segment, ByteView bytes) const;
@@ -57,7 +63,9 @@ class SegmentIngest {
   Result<bool> seal_tails(SegmentId segment);
   Result<bool> finish_sealing(SegmentId segment);
   Result<void> resolve_following(SegmentId segment, wal::Carry carry);
-  Result<Bytes> read_leading_to(TimelineId timeline, std::uint64_t number);
+  Result<void> resolve_children(SegmentId segment, const wal::Carry& carry);
+  Result<std::vector<TimelineHistory>> younger_histories(TimelineId timeline);
+  void roll_up_before(SegmentId segment);
 
   void remember(SegmentId next, const wal::Carry& carry);
   std::optional<wal::Carry> recall(SegmentId segment) const;
@@ -67,6 +75,8 @@ class SegmentIngest {
   mutable std::mutex mutex_;
   // The carry out of the segment that came last: segments mostly come in order.
   std::optional<std::pair<SegmentId, wal::Carry>> last_carry_;
+  // With segments here, as far as this process has seen; listed once.
+  std::optional<std::set<TimelineId>> timelines_;
 };
 
 }  // namespace pitr

@@ -22,8 +22,9 @@ Result<std::unique_ptr<StreamWriter>> StreamWriter::open(SegmentIngest& ingest,
 
 Result<void> StreamWriter::start_decoder() {
   carry_ = TRY(ingest_.carry_into(segment_));
-  auto started = wal::WalDecoder::start(ingest_.decoder_options(segment_.timeline), segment_start(),
-                                        carry_, [](const wal::Record&) { return Result<void>(); });
+  const auto options = TRY(ingest_.decoder_options(segment_.timeline));
+  auto started = wal::WalDecoder::start(options, segment_start(), carry_,
+                                        [](const wal::Record&) { return Result<void>(); });
   decoder_ = TRY(std::move(started));
   return {};
 }

@@ -60,6 +60,7 @@ inline WalBuilder random_wal(std::uint64_t seed, std::uint64_t segments,
   while (wal.last_segment() < wal.first_segment() + segments - 1) {
     wal.filler(300 + random() % kLengths[random() % std::size(kLengths)]);
     ++xid;
+    wal.heap_insert(xid, 16384, static_cast<std::uint32_t>(random() % 1000), 30);
     wal.commit(xid, Timestamp::from_unix_us(1'800'000'000'000'000 + xid * 1000ll));
   }
   wal.switch_segment();

@@ -1,6 +1,7 @@
 #include "walreceiver/segment_ingest.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "walreceiver/ingest_fixture.h"
@@ -145,6 +146,92 @@ TEST_F(SegmentIngestTest, TheFirstSegmentOfATimelineContinuesItsAncestors) {
   EXPECT_EQ(carry->position, child.start());
   EXPECT_FALSE(
       must(parts.ingest().carry_into({TimelineId(3), wal.first_segment() + 1})).has_value());
+}
+
+// Timeline 2 leaves timeline 1 in the third of its segments.
+struct Branch {
+  explicit Branch(WalBuilder wal) {
+    while (wal.last_segment() < wal.first_segment() + 2) wal.heap_insert(7, 16384, 1, 7000);
+    const auto switch_point = wal.position();
+    history = "1\t" + to_string(switch_point) + "\tno reason\n";
+    two = wal;
+    two.switch_timeline(TimelineId(2), Timestamp::from_unix_us(1'800'000'000'000'000));
+    while (two.last_segment() < wal.first_segment() + 3) two.heap_insert(7, 16385, 2, 7000);
+    two.switch_segment();
+    one = std::move(wal);
+    one.filler(300'000);
+    one.switch_segment();
+  }
+  WalBuilder one;
+  WalBuilder two;
+  std::string history;
+};
+
+TEST_F(SegmentIngestTest, AChildTimelinesFactsComeOutTheSameInWhateverOrderSegmentsArrive) {
+  const Branch branch{WalBuilder()};
+  const auto first = branch.one.first_segment();
+  std::vector<SegmentId> order;
+  for (std::uint64_t i = 0; i < 3; ++i) order.push_back({kTimeline, first + i});
+  for (std::uint64_t i = 2; i < 4; ++i) order.push_back({TimelineId(2), first + i});
+  std::map<SegmentId, Bytes> expected;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    MemoryStorage other_storage(clock);
+    const auto other_key = make_repository(other_storage);
+    IngestParts other(other_storage, other_key, branch.one);
+    must(other.archive().put_file("00000002.history", as_bytes(branch.history)));
+    std::mt19937_64 random(seed);
+    if (seed > 0) std::ranges::shuffle(order, random);
+    for (const auto& segment : order) {
+      const auto& written = segment.timeline == kTimeline ? branch.one : branch.two;
+      must(other.ingest().put(segment, written.segment(segment.number)));
+    }
+    for (const auto& segment : order) {
+      const auto facts = must(other.facts().get(segment));
+      ASSERT_TRUE(facts);
+      EXPECT_NE(facts->head, wal::Head::kUnresolved);
+      EXPECT_EQ(facts->linked, segment.number > first || facts->first_record_previous.is_none());
+      const auto [at, is_new] = expected.try_emplace(segment, wal::encode_facts(*facts));
+      if (!is_new) EXPECT_EQ(wal::encode_facts(*facts), at->second);
+    }
+  }
+}
+
+TEST_F(SegmentIngestTest, AChildTimelineMustRepeatItsAncestorsBytesUpToTheSwitch) {
+  const Branch branch{WalBuilder()};
+  WalBuilder other;  // a clone, with other records before the switch
+  other.filler(64);
+  const Branch stranger{std::move(other)};
+  const SegmentId of_one{kTimeline, branch.one.first_segment() + 2};
+  const SegmentId of_two{TimelineId(2), of_one.number};
+  must(parts.archive().put_file("00000002.history", as_bytes(branch.history)));
+  must(parts.ingest().put(of_one, branch.one.segment(of_one.number)));
+  const auto refused = parts.ingest().put(of_two, stranger.two.segment(of_one.number));
+  ASSERT_FALSE(refused);
+  EXPECT_FALSE(must(parts.archive().has_segment(of_two)));
+  EXPECT_EQ(must(parts.ingest().put(of_two, branch.two.segment(of_one.number))),
+            PutOutcome::kStored);
+}
+
+TEST_F(SegmentIngestTest, PagesOfAnotherTimelineThanTheHistorySaysAreRefused) {
+  const Branch branch{WalBuilder()};
+  const SegmentId of_two{TimelineId(2), branch.one.first_segment() + 2};
+  // The switch came a segment later, says this one.
+  const auto later = "1\t" + to_string(branch.one.start() + (4 << 20)) + "\tno reason\n";
+  must(parts.archive().put_file("00000002.history", as_bytes(later)));
+  EXPECT_EQ(kind_of(parts.ingest().put(of_two, branch.two.segment(of_two.number))),
+            ErrorKind::kCorrupt);
+}
+
+TEST_F(SegmentIngestTest, FactsWithoutChangedBlocksAreMadeAnewWhenTheSegmentComesAgain) {
+  must(put(0));
+  must(put(1));
+  auto old = *must(parts.facts().get(segment_of(wal, 1)));
+  const auto whole = wal::encode_facts(old);
+  old.changes.reset();
+  must(parts.facts().replace(old));
+  must(put(1));
+  EXPECT_EQ(encoded_facts(parts, 1), whole);
 }
 
 TEST_F(SegmentIngestTest, WhatACrashLeftBetweenSegmentAndFactsIsMadeUpFor) {

@@ -69,7 +69,7 @@ Result<void> compare_with_ancestors(const WalArchive& archive, SegmentId segment
     if (!stored) {
       // Damage there is no reason to refuse what came now.
       log::warning("{} can't be compared with {}: {}", segment_file_name(segment, size),
-                  segment_file_name(theirs, size), stored.error().message());
+                   segment_file_name(theirs, size), stored.error().message());
       continue;
     }
     const auto shared = std::min<std::uint64_t>(*left - start, stored->bytes.size());
