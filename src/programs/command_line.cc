@@ -6,6 +6,7 @@
 #include "programs/cmd_archive_wal.h"
 #include "programs/cmd_backup.h"
 #include "programs/cmd_check.h"
+#include "programs/cmd_facts.h"
 #include "programs/cmd_init.h"
 #include "programs/cmd_list.h"
 #include "programs/cmd_status.h"
@@ -31,17 +32,20 @@ class CommandLine {
 
  private:
   CLI::App* add(const std::string& name, const std::string& description, Command command);
+  CLI::App* set_up(CLI::App* subcommand, Command command);
   void add_cluster(CLI::App* command, const std::string& description);
   void add_json(CLI::App* command);
   void add_init();
   void add_backup();
   void add_readers();
   void add_archive_wal();
+  void add_facts();
 
   CLI::App app_{"Continuous backup of PostgreSQL, and restores to any moment of it.", "pitr"};
   CommonOptions common_;
   InitOptions init_;
   BackupOptions backup_;
+  FactsRebuildOptions facts_;
   bool is_local_ = false, is_remote_ = false, is_full_ = false;
   std::string shown_backup_ = "latest";
   std::string wal_path_;
@@ -56,11 +60,15 @@ CommandLine::CommandLine() {
   add_readers();
   add_backup();
   add_archive_wal();
+  add_facts();
 }
 
 CLI::App* CommandLine::add(const std::string& name, const std::string& description,
                            Command command) {
-  auto* subcommand = app_.add_subcommand(name, description);
+  return set_up(app_.add_subcommand(name, description), std::move(command));
+}
+
+CLI::App* CommandLine::set_up(CLI::App* subcommand, Command command) {
   subcommand
       ->add_option("--config", common_.config_file,
                    "Configuration file; default: $PITR_CONFIG, /etc/pitr/pitr.yaml, "
@@ -146,6 +154,28 @@ void CommandLine::add_archive_wal() {
                       [this](const auto& context) { return run_archive_wal(context, wal_path_); });
   add_cluster(archive, "Whose WAL it is; default: the only one");
   archive->add_option("PATH", wal_path_, "The file, as %p in archive_command names it")->required();
+}
+
+void CommandLine::add_facts() {
+  auto* facts = app_.add_subcommand("facts", "What the repository knows about its WAL");
+  facts->require_subcommand(1);
+  auto* rebuild =
+      set_up(facts->add_subcommand("rebuild", "Derive it again from the WAL that is stored"),
+             [this](const auto& context) { return run_facts_rebuild(context, facts_); });
+  add_cluster(rebuild, "Which cluster; default: the only one");
+  rebuild->add_option("--timeline", facts_.timeline, "Only this timeline; default: all")
+      ->type_name("N");
+  rebuild->add_option("--from", facts_.from_lsn, "From the segment that holds this LSN")
+      ->type_name("LSN");
+  rebuild->add_option("--to", facts_.to_lsn, "Up to the segment that holds this LSN")
+      ->type_name("LSN");
+  add_json(rebuild);
+  rebuild->footer(
+      "Facts are commit times, restore points and changed blocks of each WAL segment: restores\n"
+      "are planned by them, and incremental backups read only the blocks that they name. They\n"
+      "are made when WAL arrives. This makes those that are missing, damaged or of an older\n"
+      "version, and replaces others only where they differ. WAL is read, never written, and the\n"
+      "agent may go on meanwhile. Exit code 5 where a segment's WAL turned out to be damaged.");
 }
 
 int CommandLine::run() {

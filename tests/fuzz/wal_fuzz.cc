@@ -1,9 +1,10 @@
-// Arbitrary bytes as WAL, as the carry into it, and as segment facts: nothing may crash, and no
-// memory beyond the limits may be taken. The first byte chooses; CRCs are made right where a record
-// lies whole within a page, so that the parsers behind the check are reached.
+// Arbitrary bytes as WAL, as the carry into it, as segment facts and as changed blocks: nothing may
+// crash, and no memory beyond the limits may be taken. The first byte chooses; CRCs are made right
+// where a record lies whole within a page, so that the parsers behind the check are reached.
 #include <algorithm>
 #include <cstdlib>
 
+#include "postgres/wal/record_changes.h"
 #include "postgres/wal/segment_facts.h"
 #include "postgres/wal/xact_scan.h"
 
@@ -20,6 +21,9 @@ Result<void> parse_everything(const Record& record) {
   (void)parse_backup_end(record);
   (void)parse_parameter_change(record);
   (void)parse_overwrite_contrecord(record);
+  (void)parse_dropped_relations(record);
+  ChangedBlocks changed;
+  add_changes(record, changed);
   return {};
 }
 
@@ -119,18 +123,39 @@ void fuzz_facts(ByteView bytes) {
   if (!again || encode_facts(*again) != encoded) abort();
 }
 
+// What is accepted has the meaning that its encoding has.
+void fuzz_changes(ByteView bytes) {
+  const auto limits = ChangedBlocks::Limits{.relations = 10'000, .blocks = 1'000'000};
+  ByteReader in(bytes);
+  const auto changed = ChangedBlocks::decode(in, Lsn(1 << 20), limits);
+  if (!changed) return;
+  ByteWriter encoded;
+  changed->encode(encoded, Lsn(1 << 20));
+  ByteReader again(encoded.bytes());
+  auto decoded = ChangedBlocks::decode(again, Lsn(1 << 20), limits);
+  if (!decoded || !again.at_end() || decoded->marked_blocks() != changed->marked_blocks()) abort();
+  decoded->merge(*changed);
+  ByteWriter merged;
+  decoded->encode(merged, Lsn(1 << 20));
+  if (merged.bytes() != encoded.bytes()) abort();
+  for (const auto& id : changed->relations()) (void)changed->wanted(id, 0);
+}
+
 }  // namespace
 }  // namespace pitr::wal
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 2) return 0;
   const pitr::ByteView bytes(data + 2, size - 2);
-  switch (data[0] % 3) {
+  switch (data[0] % 4) {
     case 0:
       pitr::wal::fuzz_record(bytes, 13 + data[1] % 6);
       break;
     case 1:
       pitr::wal::fuzz_stream(bytes, data[1]);
+      break;
+    case 2:
+      pitr::wal::fuzz_changes(bytes);
       break;
     default:
       pitr::wal::fuzz_facts(bytes);

@@ -122,10 +122,12 @@ class Workload {
   static constexpr int kTables = 4;
   int pick(int below) { return static_cast<int>(random_() % static_cast<std::uint64_t>(below)); }
 
-  std::string next_action() {
+  std::string next_action() { return pick(30) < 13 ? change_rows() : change_relations(); }
+
+  std::string change_rows() {
     const auto t = pick(kTables);
     const auto n = pick(8000);
-    switch (pick(30)) {
+    switch (pick(13)) {
       case 0:
       case 1:
         return fmt::format(
@@ -164,8 +166,15 @@ class Workload {
             n, t);
       case 11:
         return fmt::format("VACUUM FULL t{}", t);
-      case 12:
+      default:
         return fmt::format("VACUUM (FREEZE) t{}", t);
+    }
+  }
+
+  std::string change_relations() {
+    const auto t = pick(kTables);
+    const auto n = pick(8000);
+    switch (13 + pick(17)) {
       case 13: {
         static constexpr const char* kKinds[] = {"btree (i)", "hash (i)",     "gist (p)",
                                                  "gin (a)",   "brin (i)",     "spgist (p)",
@@ -286,8 +295,10 @@ class ChangedBlocksLiveTest : public ::testing::Test {
       const auto& [id, number] = file;
       const auto old = before.find(file);
       if (old == before.end()) {
-        // A relation's later segments appear by growing alone.
-        if (number == 0) EXPECT_TRUE(changed.wanted(id, 0).whole) << name(id) << " is new";
+        // A relation's later segments appear by growing alone. A crash loses the WAL of a
+        // relation whose transaction was rolled back, and leaves its empty file.
+        if (number == 0 && !blocks.empty())
+          EXPECT_TRUE(changed.wanted(id, 0).whole) << name(id) << " is new";
         continue;
       }
       const auto wanted = changed.wanted(id, number);
