@@ -18,7 +18,7 @@ inline constexpr std::size_t kRecordHeaderSize = 24;
 inline constexpr std::size_t kRecordAlignment = 8;
 
 // Resource manager ids, the same in 13-18 (src/include/access/rmgrlist.h).
-enum : std::uint8_t { kRmXlog = 0, kRmXact = 1, kRmSmgr = 2, kRmDbase = 4 };
+enum : std::uint8_t { kRmXlog = 0, kRmXact = 1, kRmSmgr = 2, kRmDbase = 4, kRmSpgist = 16 };
 
 struct RecordHeader {
   std::uint32_t total_length = 0;

@@ -11,6 +11,11 @@ constexpr std::uint8_t kSpecialUpdate = 0x01;
 
 constexpr std::uint32_t kMainFork = 0;
 
+// An SP-GiST index's first page also remembers pages with room, without WAL (spgutils.c,
+// SpGistUpdateMetaPage). One that is older than its index does no harm; one that is newer may name
+// blocks that an in-place restore has cut off, and inserts would fail on them.
+constexpr std::uint32_t kSpgistMetapage = 0;
+
 enum SmgrKind : std::uint8_t { kSmgrCreate = 0x10, kSmgrTruncate = 0x20 };
 constexpr std::uint32_t kTruncateMain = 0x01;
 
@@ -100,7 +105,9 @@ Result<void> add_all(const Record& record, ChangedBlocks& changed) {
   FragmentReader reader(record);
   while (const auto block = TRY(reader.next_block())) {
     if (block->fork != kMainFork) continue;
-    changed.mark({block->tablespace, block->database, block->relation}, block->block);
+    const RelationId id{block->tablespace, block->database, block->relation};
+    changed.mark(id, block->block);
+    if (record.header.rmgr == kRmSpgist) changed.mark(id, kSpgistMetapage);
   }
   switch (record.header.rmgr) {
     case kRmXact:

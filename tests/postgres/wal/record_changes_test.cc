@@ -90,6 +90,13 @@ TEST_P(RecordChanges, EveryBlockOfARecordCountsAndOtherForksDoNot) {
   EXPECT_EQ(changed.wanted(kTable, 0).runs, (std::vector<wal::BlockRun>{{10, 2}, {15, 1}}));
 }
 
+// Its metapage changes without WAL, when others of its pages change with it.
+TEST_P(RecordChanges, AnSpGistIndexsMetapageCountsWithAnyOfItsBlocks) {
+  const auto body = wal_.heap_insert(9, 1234, 77, 50).bytes;
+  const auto changed = changes_of(wal_.append(16, 0x10, 9, ByteView(body).subspan(24)));
+  EXPECT_EQ(changed.wanted({1663, 5, 1234}, 0).runs, (std::vector<wal::BlockRun>{{0, 1}, {77, 1}}));
+}
+
 TEST_P(RecordChanges, ACreatedRelationIsNewFromItsFirstBlockOn) {
   for (std::uint32_t fork = 0; fork < 4; ++fork) {
     ByteWriter data;
