@@ -115,6 +115,24 @@ Result<ControlFile> parse_control_file(ByteView bytes) {
   return control;
 }
 
+Result<Bytes> control_file_of_standby(ByteView bytes, Lsn consistent_at, TimelineId timeline) {
+  const auto control = TRY(parse_control_file(bytes));
+  const auto crc_place = crc_offset(control.control_version);
+  if (!crc_place) return Error::internal("a pg_control without a checksum");
+  Bytes marked(bytes.begin(), bytes.end());
+  const auto put = [&]<typename Number>(std::size_t at, Number value) {
+    store(&marked[at], value);
+  };
+  put(16, static_cast<std::uint32_t>(ClusterState::kArchiveRecovery));
+  put(136, consistent_at.value());
+  put(144, timeline.value());
+  put(152, std::uint64_t{0});  // backup start point
+  put(160, std::uint64_t{0});  // backup end point
+  marked[168] = 0;             // backup end required
+  put(*crc_place, crc_at(marked, *crc_place));
+  return marked;
+}
+
 Result<ControlFileImage> read_control_file_image(const Path& data_directory) {
   const Path path = data_directory / "global" / "pg_control";
   constexpr int kAttempts = 10;

@@ -59,6 +59,11 @@ inline constexpr std::size_t kControlFileSizeBytes = 8192;
 // kCorrupt when the CRC or a value is wrong; kInvalid for a version that is not 13-18.
 Result<ControlFile> parse_control_file(ByteView bytes);
 
+// The pg_control of a copy that recovery makes consistent at consistent_at, where no server wrote
+// the end of a backup: in archive recovery, with that minimum recovery point. What a copy of a
+// standby has, and what pg_rewind writes (src/bin/pg_rewind/pg_rewind.c, perform_rewind()).
+Result<Bytes> control_file_of_standby(ByteView bytes, Lsn consistent_at, TimelineId timeline);
+
 // Reads data_directory/global/pg_control. A running server writes the file in place and a reader
 // can see it half written, so a wrong CRC is read again until it is right or the same twice
 // (src/common/controldata_utils.c). Gives the verified bytes as well: backups store those.

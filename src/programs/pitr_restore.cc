@@ -34,7 +34,20 @@ void add_options(CLI::App& app, RestoreArguments& arguments) {
   app.add_option("--tablespace-map", arguments.tablespace_map,
                  "OLD=NEW or OID=NEW; may be repeated")
       ->group(place);
-  app.add_flag("--force", arguments.force, "Replace what is there")->group(place);
+  auto* delta = app.add_flag("--delta", arguments.delta,
+                             "Keep what is right of what is there, by digest, and write the rest")
+                    ->group(place);
+  auto* in_place = app.add_flag("--in-place", arguments.in_place,
+                                "Put the stopped or crashed cluster's own directory back: archives "
+                                "its WAL, takes a safety backup of what changed, writes only that")
+                       ->group(place)
+                       ->excludes(delta);
+  app.add_flag("--no-safety", arguments.no_safety, "In place: take no safety backup; no undo")
+      ->group(place)
+      ->needs(in_place);
+  app.add_flag("--force", arguments.force,
+               "Replace what is there; with --delta, a directory that isn't PostgreSQL's too")
+      ->group(place);
   app.add_flag("-y,--yes", arguments.yes, "Don't ask")->group(place);
   app.add_option("-j,--jobs", arguments.jobs, "Threads that write files")->group(place);
 
@@ -51,8 +64,8 @@ void add_options(CLI::App& app, RestoreArguments& arguments) {
   app.add_option("--bin-dir", arguments.binary_directory, "Where pg_ctl and postgres are")
       ->group(server);
   app.add_option("--archive-mode", arguments.archive_mode,
-                 "off, so that a copy doesn't archive beside the original; or preserve")
-      ->capture_default_str()
+                 "off, so that a copy doesn't archive beside the original; or preserve, the "
+                 "default in place")
       ->group(server);
 
   app.add_flag("-n,--dry-run", arguments.dry_run, "Only show the plan");

@@ -1,12 +1,14 @@
 #include "programs/restore_run.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
+#include <cerrno>
 #include <cstdio>
 #include <system_error>
 #include <thread>
@@ -16,112 +18,18 @@
 #include "config/load.h"
 #include "postgres/data_directory.h"
 #include "programs/exit_codes.h"
+#include "programs/restore_request.h"
+#include "programs/restore_rewrite.h"
 #include "programs/restore_view.h"
 #include "programs/terminal_progress.h"
 #include "programs/wal_serve.h"
-#include "repository/incarnations.h"
 #include "repository/wal/timelines.h"
-#include "restore/timestamp_text.h"
 
 namespace pitr {
 
 namespace {
 
 constexpr unsigned kMostJobs = 8;
-
-template <typename Number>
-Result<Number> parse_number(const std::string& text, std::string_view what) {
-  Number value{};
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failure != std::errc() || end != text.data() + text.size()) {
-    return Error::invalid(fmt::format("\"{}\" is not {}", text, what));
-  }
-  return value;
-}
-
-struct AskedTarget {
-  RestoreTarget target;
-  std::string zone;
-  std::optional<std::string> given_time;
-};
-
-Result<AskedTarget> parse_target(const RestoreArguments& arguments) {
-  const bool inclusive = !arguments.exclusive;
-  const auto local = TRY(local_zone_name(ConfigSearch::process_environment));
-  AskedTarget asked{TargetLatest(), local, std::nullopt};
-  const int count = int{arguments.timestamp.has_value()} + int{arguments.lsn.has_value()} +
-                    int{arguments.xid.has_value()} + int{arguments.name.has_value()} +
-                    int{arguments.immediate} + int{arguments.latest};
-  if (count != 1) {
-    return Error::invalid(count == 0 ? "no target is given" : "more than one target is given")
-        .with_hint("one of --timestamp, --lsn, --xid, --name, --immediate, --latest");
-  }
-  const bool is_positional = arguments.timestamp || arguments.lsn || arguments.xid;
-  if (arguments.exclusive && !is_positional) {
-    return Error::invalid("--exclusive fits --timestamp, --lsn and --xid only");
-  }
-  if (arguments.timestamp) {
-    const auto parsed = TRY(parse_timestamp(*arguments.timestamp, local));
-    asked.target = TargetTime{parsed.time, inclusive};
-    asked.zone = parsed.zone;
-    asked.given_time = TRY(to_string_in_zone(parsed.time, parsed.zone));
-    if (!inclusive) *asked.given_time += " (exclusive)";
-  } else if (arguments.lsn) {
-    const auto lsn = TRY(Lsn::parse(*arguments.lsn));
-    asked.target = TargetLsn{lsn, inclusive};
-  } else if (arguments.xid) {
-    // With its epoch, as pg_current_xact_id() gives it; WAL has the lower 32 bits.
-    const auto xid = TRY(parse_number<std::uint64_t>(*arguments.xid, "a transaction id"));
-    asked.target = TargetXid{static_cast<std::uint32_t>(xid), inclusive};
-  } else if (arguments.name) {
-    asked.target = TargetName{*arguments.name};
-  } else if (arguments.immediate) {
-    asked.target = TargetImmediate();
-  }
-  return asked;
-}
-
-Result<PlanRequest> parse_request(const RestoreArguments& arguments, const RestoreTarget& target) {
-  PlanRequest request{target, std::nullopt, std::nullopt};
-  if (arguments.timeline) {
-    const auto id = TRY(parse_number<std::uint32_t>(*arguments.timeline, "a timeline"));
-    request.timeline = TimelineId(id);
-  }
-  if (arguments.backup) {
-    auto id = TRY(BackupId::parse(*arguments.backup));
-    request.backup = std::move(id);
-  }
-  return request;
-}
-
-Result<std::vector<TablespaceMapping>> parse_mappings(const std::vector<std::string>& texts) {
-  std::vector<TablespaceMapping> mappings;
-  for (const auto& text : texts) {
-    const auto at = text.find('=');
-    if (at == std::string::npos || at == 0 || at + 1 == text.size()) {
-      return Error::invalid(fmt::format("\"{}\" is not a tablespace mapping", text))
-          .with_hint("--tablespace-map /old/directory=/new/directory, or OID=/new/directory");
-    }
-    mappings.push_back({text.substr(0, at), text.substr(at + 1)});
-  }
-  return mappings;
-}
-
-// The incarnation that the name stands for now, or the one asked for.
-Result<IncarnationStore> open_incarnation(Repository& repository, const RestoreArguments& arguments,
-                                          const std::string& cluster) {
-  if (!arguments.system_identifier) return newest_incarnation(repository, cluster);
-  const auto wanted =
-      TRY(parse_number<std::uint64_t>(*arguments.system_identifier, "a system identifier"));
-  const auto all = TRY(registered_incarnations(repository, cluster));
-  for (const auto& registered : all) {
-    if (registered.id.system_identifier == wanted) {
-      return IncarnationStore(repository, registered.id, registered.segment_size);
-    }
-  }
-  return Error::not_found(
-      fmt::format("cluster {} has no incarnation with system identifier {}", cluster, wanted));
-}
 
 // Beside the plan where a socket's name fits, else in a directory of its own.
 Result<Path> choose_socket(const Path& data_directory) {
@@ -151,13 +59,21 @@ class RestoreRun {
 
  private:
   Result<void> open();
+  Result<void> choose_data_directory();
+  Result<void> lock_data_directory();
+  Result<void> open_in_place(const IncarnationStore& store, WalArchive& archive, FactsStore& facts);
   Result<void> choose_places(const RestorePlan& plan);
+  Result<std::vector<TablespaceMapping>> mappings() const;
+  RewritePlaces rewrite_places(const RestorePlan& plan) const;
+  Result<void> prepare_rewrite(const RestorePlan& plan, const IncarnationStore& store);
+  Result<void> make_undoable(const RestorePlan& plan);
+  std::string undo_command(const BackupId& backup, TimelineId timeline) const;
+  unsigned workers() const;
   Result<void> confirm() const;
   Result<RecoveryPlan> make_recovery_plan(const RestorePlan& plan, const IncarnationStore& store);
   Result<RestoreSummary> restore(const RestorePlan& plan, const RecoveryPlan& recovery,
                                  const IncarnationStore& store);
   Result<ServerReport> start(const RecoveryPlan& recovery, const RestoreSummary& summary);
-  void tell_what_comes_next(const RestoreOutcome& outcome) const;
   RestoreView view(const RestorePlan& plan) const;
 
   const RestoreArguments& arguments_;
@@ -173,27 +89,22 @@ class RestoreRun {
   std::optional<Path> data_directory_;
   std::vector<TablespacePlace> tablespaces_;
   std::vector<PlaceState> places_;
+  std::optional<InPlaceRestore> in_place_;
+  std::vector<TablespaceMapping> in_place_tablespaces_;
+  std::optional<PreparedRewrite> rewrite_;
+  UniqueFd lock_;  // of the data directory, while it is rewritten
 };
 
 Result<void> RestoreRun::open() {
   asked_ = TRY(parse_target(arguments_));
   action_ = TRY(parse_recovery_action(arguments_.action));
-  if (arguments_.archive_mode != "off" && arguments_.archive_mode != "preserve") {
+  // In place it is the original that goes on.
+  const auto archive_mode =
+      arguments_.archive_mode.value_or(arguments_.in_place ? "preserve" : "off");
+  if (archive_mode != "off" && archive_mode != "preserve") {
     return Error::invalid("--archive-mode is off or preserve");
   }
-  keep_archive_mode_ = arguments_.archive_mode == "preserve";
-  if (arguments_.target_directory) {
-    std::error_code failure;
-    const auto absolute = std::filesystem::absolute(*arguments_.target_directory, failure);
-    if (failure) {
-      return Error::from_errno(failure.value(), arguments_.target_directory->string());
-    }
-    data_directory_ = absolute.lexically_normal();
-    if (!data_directory_->has_filename()) data_directory_ = data_directory_->parent_path();
-  } else if (!arguments_.dry_run) {
-    return Error::invalid("no --target-dir is given")
-        .with_hint("--dry-run shows the plan without one");
-  }
+  keep_archive_mode_ = archive_mode == "preserve";
   ConfigSearch search;
   search.from_option = arguments_.config;
   const auto found = TRY(find_config_file(search));
@@ -208,32 +119,150 @@ Result<void> RestoreRun::open() {
                               : fmt::format("no cluster {} is configured", arguments_.cluster))
         .with_hint("--cluster NAME says which");
   }
+  TRY(choose_data_directory());
   access_ = TRY(RepositoryAccess::open(config_, clock_));
+  return {};
+}
+
+Result<void> RestoreRun::choose_data_directory() {
+  auto given = arguments_.target_directory;
+  if (!given && arguments_.in_place) given = cluster_->data_directory;
+  const bool rewrites = arguments_.delta || arguments_.in_place;
+  if (!given) {
+    if (arguments_.dry_run && !rewrites) return {};
+    return Error::invalid("no --target-dir is given")
+        .with_hint(arguments_.in_place ? "here it is the cluster's own data directory"
+                                       : "--dry-run shows the plan without one");
+  }
+  std::error_code failure;
+  const auto absolute = std::filesystem::absolute(*given, failure);
+  if (failure) return Error::from_errno(failure.value(), given->string());
+  data_directory_ = absolute.lexically_normal();
+  if (!data_directory_->has_filename()) data_directory_ = data_directory_->parent_path();
+  if (rewrites && !arguments_.dry_run) return lock_data_directory();
+  return {};
+}
+
+// Two rewrites at once would each undo the other's checks.
+Result<void> RestoreRun::lock_data_directory() {
+  UniqueFd directory(::open(data_directory_->c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) {
+    if (errno == ENOENT) return {};
+    return Error::from_errno(errno, data_directory_->string());
+  }
+  if (::flock(directory.get(), LOCK_EX | LOCK_NB) != 0) {
+    return Error::conflict("another pitr-restore works on " + data_directory_->string());
+  }
+  lock_ = std::move(directory);
+  return {};
+}
+
+static std::string version_directory_of(const RestorePlan& plan) {
+  return tablespace_version_directory(static_cast<int>(plan.backup.server_version_num / 10000),
+                                      plan.backup.catalog_version);
+}
+
+// Before the plan is made, which may need the WAL that only the cluster has.
+Result<void> RestoreRun::open_in_place(const IncarnationStore& store, WalArchive& archive,
+                                       FactsStore& facts) {
+  in_place_ = TRY(InPlaceRestore::open(store, archive, facts, *data_directory_));
+  in_place_tablespaces_ = TRY(tablespace_links(*data_directory_));
+  if (!arguments_.dry_run) {
+    progress_.phase("archiving the cluster's own WAL", 0);
+    TRY(in_place_->archive_wal());
+  }
   return {};
 }
 
 Result<void> RestoreRun::choose_places(const RestorePlan& plan) {
   if (!data_directory_) return {};
-  const auto mappings = TRY(parse_mappings(arguments_.tablespace_map));
-  tablespaces_ = TRY(place_tablespaces(plan.backup, *data_directory_, mappings));
-  const auto version_directory = tablespace_version_directory(
-      static_cast<int>(plan.backup.server_version_num / 10000), plan.backup.catalog_version);
-  places_ = TRY(inspect_places(*data_directory_, tablespaces_, version_directory));
+  const auto where = TRY(mappings());
+  tablespaces_ = TRY(place_tablespaces(plan.backup, *data_directory_, where));
+  const auto version_directory = version_directory_of(plan);
+  auto* const inspect = arguments_.delta && arguments_.force ? inspect_any_places : inspect_places;
+  places_ = TRY(inspect(*data_directory_, tablespaces_, version_directory));
   return {};
 }
 
-// Nothing is replaced without --force, and with a person there not without a "yes".
+// In place, tablespaces stay where the cluster has them now.
+Result<std::vector<TablespaceMapping>> RestoreRun::mappings() const {
+  auto given = TRY(parse_mappings(arguments_.tablespace_map));
+  if (!arguments_.in_place) return given;
+  if (!given.empty()) return Error::invalid("--tablespace-map does not fit --in-place");
+  return in_place_tablespaces_;
+}
+
+RewritePlaces RestoreRun::rewrite_places(const RestorePlan& plan) const {
+  return {*data_directory_, tablespaces_, version_directory_of(plan), workers()};
+}
+
+unsigned RestoreRun::workers() const {
+  if (arguments_.jobs > 0) return arguments_.jobs;
+  return std::clamp(std::thread::hardware_concurrency(), 1u, kMostJobs);
+}
+
+Result<void> RestoreRun::prepare_rewrite(const RestorePlan& plan, const IncarnationStore& store) {
+  const auto places = rewrite_places(plan);
+  rewrite_ = TRY(in_place_ ? in_place_->prepare(plan, places, arguments_.dry_run, progress_)
+                           : prepare_delta(store, plan, places, arguments_.force, progress_));
+  progress_.finish();
+  if (!in_place_) return {};
+  auto& view = rewrite_->view;
+  const auto& journal = rewrite_->rewrite.journal;
+  if (!journal.undo.empty()) {
+    view.safety = "taken before the interruption; undo: " + journal.undo;
+    return {};
+  }
+  const auto obstacle = in_place_->why_no_safety();
+  if (arguments_.no_safety) {
+    view.safety = "none (--no-safety): this cannot be undone";
+  } else if (obstacle.empty()) {
+    view.safety = "a backup of what is overwritten is taken first";
+  } else {
+    return Error::invalid("no safety backup can be taken: " + obstacle)
+        .with_hint("--no-safety goes on without one; there is no undo then");
+  }
+  return {};
+}
+
+std::string RestoreRun::undo_command(const BackupId& backup, TimelineId timeline) const {
+  return fmt::format(
+      "pitr-restore --config {} --cluster {} --backup {} --timeline {} --immediate "
+      "--in-place --no-safety --target-dir {}",
+      config_file_.string(), cluster_->name, backup.text(), to_string(timeline),
+      data_directory_->string());
+}
+
+Result<void> RestoreRun::make_undoable(const RestorePlan& plan) {
+  if (!in_place_ || arguments_.no_safety || !rewrite_->rewrite.journal.undo.empty()) return {};
+  auto taken = in_place_->take_safety_backup(plan, *rewrite_, rewrite_places(plan), host_name(),
+                                             clock_, progress_);
+  if (!taken.has_value()) {
+    return std::move(taken)
+        .error()
+        .with_context("the safety backup")
+        .with_hint(
+            "nothing was touched; --no-safety goes on without one, and there is no undo then");
+  }
+  rewrite_->rewrite.journal.undo = undo_command(*taken, in_place_->cluster().timeline);
+  return {};
+}
+
+// Nothing is replaced without --force (or --delta, --in-place, which ask for it), and with a person
+// there not without a "yes".
 Result<void> RestoreRun::confirm() const {
   const auto occupied = std::ranges::find_if(
       places_, [](const PlaceState& place) { return place.occupancy != Occupancy::kFree; });
   if (occupied == places_.end()) return {};
-  if (!arguments_.force) {
+  if (!arguments_.force && !rewrite_) {
     return Error::conflict(
                fmt::format("{} holds {}", occupied->path.string(), occupied->description))
         .with_hint("--force replaces it; or choose another --target-dir");
   }
   if (arguments_.yes || ::isatty(STDIN_FILENO) != 1) return {};
-  const bool yes = TRY(ask_yes(fmt::format("{} will be deleted.", occupied->path.string())));
+  const auto* what =
+      rewrite_ ? "What differs in {} will be overwritten or deleted." : "{} will be deleted.";
+  const bool yes = TRY(ask_yes(fmt::format(fmt::runtime(what), occupied->path.string())));
   if (!yes) return Error::cancelled("nothing was touched");
   return {};
 }
@@ -277,9 +306,8 @@ Result<RestoreSummary> RestoreRun::restore(const RestorePlan& plan, const Recove
   options.data_directory = *data_directory_;
   options.tablespaces = tablespaces_;
   options.replace = arguments_.force;
-  options.workers = arguments_.jobs > 0
-                        ? arguments_.jobs
-                        : std::clamp(std::thread::hardware_concurrency(), 1u, kMostJobs);
+  options.workers = workers();
+  if (rewrite_) options.rewrite = &rewrite_->rewrite;
   options.owner = TRY(owner_for(*data_directory_));
   options.action = action_;
   options.keep_archive_mode = keep_archive_mode_;
@@ -303,45 +331,30 @@ Result<ServerReport> RestoreRun::start(const RecoveryPlan& recovery,
 }
 
 RestoreView RestoreRun::view(const RestorePlan& plan) const {
-  return {plan,         cluster_->name, asked_.zone, asked_.given_time, data_directory_,
-          tablespaces_, places_,        action_,     keep_archive_mode_};
-}
-
-void RestoreRun::tell_what_comes_next(const RestoreOutcome& outcome) const {
-  const auto& directory = data_directory_->string();
-  fmt::print("Restored {} files, {}, into {}\n", outcome.files->files,
-             format_bytes(outcome.files->bytes), directory);
-  for (const auto& name : outcome.files->missing_configuration) {
-    fmt::print("The backup holds no {}: the original keeps it outside its data directory.\n", name);
-  }
-  if (!outcome.server) {
-    fmt::print("Start the server on it; recovery ends at the target and then does: {}.\n",
-               to_string(action_));
-    return;
-  }
-  const auto& server = *outcome.server;
-  fmt::print("{}: {}\n", server.reached ? "Reached the target" : "FAILED to reach the target",
-             server.says);
-  if (server.port && action_ != RecoveryAction::kShutdown) {
-    fmt::print("The server listens on port {}{}; its log is {}\n", *server.port,
-               server.socket_directory.empty() ? "" : " and in " + server.socket_directory,
-               server.log_file.string());
-  }
-  if (server.reached && action_ == RecoveryAction::kPause) {
-    fmt::print("It is read-only. pg_promote() opens it; SELECT pg_promote();\n");
-  }
+  return {plan,
+          cluster_->name,
+          asked_.zone,
+          asked_.given_time,
+          data_directory_,
+          tablespaces_,
+          places_,
+          action_,
+          keep_archive_mode_,
+          rewrite_ ? &rewrite_->view : nullptr};
 }
 
 Result<int> RestoreRun::run() {
   TRY(open());
   const auto request = TRY(parse_request(arguments_, asked_.target));
   const auto store = TRY(open_incarnation(access_->repository(), arguments_, cluster_->name));
-  const WalArchive archive(store);
-  const FactsStore facts(store);
+  WalArchive archive(store);
+  FactsStore facts(store);
+  if (arguments_.in_place) TRY(open_in_place(store, archive, facts));
   PlanSources sources{archive, facts, {}};
   sources.backups = TRY(BackupCatalog(store).manifests());
   const auto plan = TRY(make_plan(sources, request));
   TRY(choose_places(plan));
+  if (in_place_ || arguments_.delta) TRY(prepare_rewrite(plan, store));
 
   RestoreOutcome outcome;
   if (!arguments_.json) fmt::print("{}", plan_text(view(plan)));
@@ -351,6 +364,8 @@ Result<int> RestoreRun::run() {
     return kExitSuccess;
   }
   TRY(confirm());
+  TRY(make_undoable(plan));
+  if (rewrite_) outcome.undo = rewrite_->rewrite.journal.undo;
   const auto recovery = TRY(make_recovery_plan(plan, store));
   outcome.new_timeline = recovery.new_timeline;
   outcome.files = TRY(restore(plan, recovery, store));
@@ -359,7 +374,7 @@ Result<int> RestoreRun::run() {
   if (arguments_.json) {
     fmt::print("{}", outcome_json(view(plan), outcome));
   } else {
-    tell_what_comes_next(outcome);
+    fmt::print("{}", outcome_text(view(plan), outcome));
   }
   std::fflush(stdout);
   return outcome.server && !outcome.server->reached ? kExitTargetMissed : kExitSuccess;

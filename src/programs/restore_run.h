@@ -31,8 +31,12 @@ struct RestoreArguments {
   std::optional<int> port;
   std::vector<std::string> settings;  // NAME=VALUE
   std::string action = "promote";
-  std::string archive_mode = "off";  // or "preserve"
+  std::optional<std::string> archive_mode;  // off or preserve; default: off, in place preserve
   std::optional<Path> binary_directory;
+
+  bool delta = false;      // keep what is right of what is there
+  bool in_place = false;   // the same, of the cluster's own directory, undoably
+  bool no_safety = false;  // in place: without a backup of what is there
 
   bool dry_run = false;
   bool json = false;

@@ -34,6 +34,7 @@ class PlanText {
   void add_timeline();
   void add_wal();
   void add_places();
+  void add_rewrite();
   void add_remarks();
 
   const RestoreView& view_;
@@ -95,12 +96,27 @@ void PlanText::add_places() {
   }
   for (const auto& place : view_.places) {
     if (place.occupancy == Occupancy::kFree) continue;
-    line("", fmt::format("REPLACES {}: {}", place.path.string(), place.description));
+    line("", fmt::format("{} {}: {}", view_.rewrite ? "REWRITES" : "REPLACES", place.path.string(),
+                         place.description));
   }
+  add_rewrite();
   line("then", std::string(to_string(view_.action)));
   line("archiving", view_.keep_archive_mode
                         ? "archive_mode stays as it was in the backup"
                         : "off in the restored server (--archive-mode preserve keeps it)");
+}
+
+void PlanText::add_rewrite() {
+  if (!view_.rewrite) return;
+  const auto& rewrite = *view_.rewrite;
+  line(rewrite.kind, fmt::format("{}: {}", to_string(rewrite.mode), rewrite.reason));
+  const auto* how_many = rewrite.mode == RewriteMode::kByBytes ? "at most " : "";
+  line("writes", fmt::format("{}{} of {} ({} blocks), {} files anew, {} entries removed", how_many,
+                             format_bytes(rewrite.wanted_bytes), format_bytes(rewrite.total_bytes),
+                             rewrite.wanted_blocks, rewrite.missing_files, rewrite.extra_entries));
+  line("", fmt::format("{} were read to compare", format_bytes(rewrite.compared_bytes)));
+  if (!rewrite.safety.empty()) line("safety", rewrite.safety);
+  for (const auto& note : rewrite.notes) line("", note);
 }
 
 void PlanText::add_remarks() {
@@ -192,8 +208,56 @@ json server_json(const ServerReport& report) {
 
 }  // namespace
 
+static json rewrite_json(const RewriteView& rewrite) {
+  return {{"kind", rewrite.kind},
+          {"mode", to_string(rewrite.mode)},
+          {"reason", rewrite.reason},
+          {"wanted_bytes", rewrite.wanted_bytes},
+          {"wanted_blocks", rewrite.wanted_blocks},
+          {"compared_bytes", rewrite.compared_bytes},
+          {"missing_files", rewrite.missing_files},
+          {"extra_entries", rewrite.extra_entries},
+          {"safety", rewrite.safety},
+          {"notes", rewrite.notes}};
+}
+
 std::string plan_text(const RestoreView& view) {
   return PlanText(view).make();
+}
+
+std::string outcome_text(const RestoreView& view, const RestoreOutcome& outcome) {
+  std::string text;
+  const auto& directory = view.data_directory->string();
+  text += fmt::format("Restored {} files, {}, into {}\n", outcome.files->files,
+                      format_bytes(outcome.files->bytes), directory);
+  for (const auto& name : outcome.files->missing_configuration) {
+    text += fmt::format(
+        "The backup holds no {}: the original keeps it outside its data directory.\n", name);
+  }
+  if (view.rewrite) {
+    text += fmt::format("Of these {} were written, and {} entries removed that did not belong\n",
+                        format_bytes(outcome.files->written_bytes), outcome.files->removed);
+  }
+  if (!outcome.undo.empty())
+    text += fmt::format("To undo it, stop the server and run: {}\n", outcome.undo);
+  if (!outcome.server) {
+    text += fmt::format("Start the server on it; recovery ends at the target and then does: {}.\n",
+                        to_string(view.action));
+    return text;
+  }
+  const auto& server = *outcome.server;
+  text +=
+      fmt::format("{}: {}\n", server.reached ? "Reached the target" : "FAILED to reach the target",
+                  server.says);
+  if (server.port && view.action != RecoveryAction::kShutdown) {
+    text += fmt::format("The server listens on port {}{}; its log is {}\n", *server.port,
+                        server.socket_directory.empty() ? "" : " and in " + server.socket_directory,
+                        server.log_file.string());
+  }
+  if (server.reached && view.action == RecoveryAction::kPause) {
+    text += fmt::format("It is read-only. pg_promote() opens it; SELECT pg_promote();\n");
+  }
+  return text;
 }
 
 std::string outcome_json(const RestoreView& view, const RestoreOutcome& outcome) {
@@ -207,10 +271,14 @@ std::string outcome_json(const RestoreView& view, const RestoreOutcome& outcome)
   }
   object["plan"]["tablespaces"] = std::move(tablespaces);
   object["target_directory"] = view.data_directory ? json(view.data_directory->string()) : json();
+  if (view.rewrite) object["plan"]["rewrite"] = rewrite_json(*view.rewrite);
+  if (!outcome.undo.empty()) object["undo"] = outcome.undo;
   object["new_timeline"] = outcome.new_timeline ? json(outcome.new_timeline->value()) : json();
   if (outcome.files) {
     object["restored"] = {{"files", outcome.files->files},
                           {"bytes", outcome.files->bytes},
+                          {"written_bytes", outcome.files->written_bytes},
+                          {"removed", outcome.files->removed},
                           {"missing_configuration", outcome.files->missing_configuration}};
   }
   if (outcome.server) object["server"] = server_json(*outcome.server);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "programs/restore_rewrite.h"
 #include "programs/restored_server.h"
 #include "restore/plan.h"
 #include "restore/restorer.h"
@@ -21,15 +22,18 @@ struct RestoreView {
   std::vector<PlaceState> places;
   RecoveryAction action = RecoveryAction::kPromote;
   bool keep_archive_mode = false;
+  const RewriteView* rewrite = nullptr;  // --delta, --in-place
 };
 
 struct RestoreOutcome {
   std::optional<TimelineId> new_timeline;
   std::optional<RestoreSummary> files;
+  std::string undo;  // the command; empty: there is none
   std::optional<ServerReport> server;
 };
 
 std::string plan_text(const RestoreView& view);
+std::string outcome_text(const RestoreView& view, const RestoreOutcome& outcome);
 std::string outcome_json(const RestoreView& view, const RestoreOutcome& outcome);
 
 }  // namespace pitr

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace pitr {
@@ -28,14 +29,27 @@ Result<void> check_path(const std::string& path) {
 
 FileWriter::FileWriter(const BackupContents& contents, Path data_directory,
                        std::optional<FileOwner> owner,
-                       std::function<bool(const FileRow&)> is_wanted)
-    : contents_(contents), data_directory_(std::move(data_directory)), owner_(owner) {
+                       std::function<bool(const FileRow&)> is_wanted, Existing existing)
+    : contents_(contents),
+      data_directory_(std::move(data_directory)),
+      owner_(owner),
+      existing_(existing) {
   for (const auto& row : contents_.files()) {
     is_wanted_.push_back(is_wanted(row));
     if (!is_wanted_.back() || row.type != FileType::kFile) continue;
     ++file_count_;
     total_bytes_ += row.size_bytes;
   }
+}
+
+std::uint64_t FileWriter::piece_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& piece : contents_.pieces()) {
+    for (const auto& placement : piece.placements) {
+      if (is_wanted_[placement.file]) bytes += placement.size_bytes;
+    }
+  }
+  return bytes;
 }
 
 Result<void> FileWriter::create_all(unsigned workers) {
@@ -68,28 +82,63 @@ Result<void> FileWriter::create(const FileRow& row) {
   const auto path = data_directory_ / row.path;
   switch (row.type) {
     case FileType::kDirectory:
-      if (::mkdir(path.c_str(), row.mode & 0777) != 0 && errno != EEXIST) {
-        return Error::from_errno(errno, "creating " + path.string());
-      }
-      if (::chmod(path.c_str(), row.mode & 0777) != 0) {
-        return Error::from_errno(errno, "setting the mode of " + path.string());
-      }
-      return give_to(path, owner_);
+      return create_directory(row, path);
     case FileType::kSymlink:
-      if (::symlink(row.link_target.c_str(), path.c_str()) != 0) {
-        return Error::from_errno(errno, "creating " + path.string());
-      }
-      return give_to(path, owner_);
+      return create_link(row, path);
     case FileType::kFile:
       break;
   }
-  auto file = TRY(File::open(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
-  TRY(file.truncate(row.size_bytes));
+  return create_file(row, path);
+}
+
+Result<void> FileWriter::create_directory(const FileRow& row, const Path& path) {
+  if (::mkdir(path.c_str(), row.mode & 0777) != 0 && errno != EEXIST) {
+    return Error::from_errno(errno, "creating " + path.string());
+  }
+  if (::chmod(path.c_str(), row.mode & 0777) != 0) {
+    return Error::from_errno(errno, "setting the mode of " + path.string());
+  }
+  return give_to(path, owner_);
+}
+
+Result<void> FileWriter::create_link(const FileRow& row, const Path& path) {
+  // One that is there and leads elsewhere was removed.
+  const bool may_exist = existing_ != Existing::kNothing;
+  if (::symlink(row.link_target.c_str(), path.c_str()) != 0 && !(may_exist && errno == EEXIST)) {
+    return Error::from_errno(errno, "creating " + path.string());
+  }
+  return give_to(path, owner_);
+}
+
+Result<void> FileWriter::create_file(const FileRow& row, const Path& path) {
+  const int existing = existing_ == Existing::kNothing ? O_EXCL : O_NOFOLLOW;
+  auto file = TRY(File::open(path, O_WRONLY | O_CREAT | existing, 0600));
+  const auto size_bytes = TRY(file.size());
+  if (size_bytes != row.size_bytes) TRY(file.truncate(row.size_bytes));
   if (::fchmod(file.fd(), row.mode & 0777) != 0) {
     return Error::from_errno(errno, "setting the mode of " + path.string());
   }
   TRY(give_to(file.fd(), path, owner_));
   return file.close();
+}
+
+Result<void> FileWriter::write_changed(File& file, ByteView bytes, std::uint64_t offset) {
+  if (existing_ != Existing::kCompare) {
+    written_bytes_ += bytes.size();
+    return file.write_at(bytes, offset);
+  }
+  Bytes present(bytes.size());
+  const auto there = TRY(file.read_at(present, offset));
+  for (std::size_t from = 0; from < bytes.size(); from += kBlockSize) {
+    const auto size = std::min<std::size_t>(kBlockSize, bytes.size() - from);
+    const auto block = bytes.subspan(from, size);
+    if (from + size <= there && std::ranges::equal(block, ByteView(present).subspan(from, size))) {
+      continue;
+    }
+    written_bytes_ += size;
+    TRY(file.write_at(block, offset + from));
+  }
+  return {};
 }
 
 Result<void> FileWriter::write_piece(const PackPiece& piece, ByteView bytes,
@@ -106,11 +155,11 @@ Result<void> FileWriter::write_piece(const PackPiece& piece, ByteView bytes,
     if (found == open_files.end()) {
       if (open_files.size() >= kOpenFiles) open_files.clear();
       const auto path = data_directory_ / contents_.files()[placement.file].path;
-      auto file = TRY(File::open(path, O_WRONLY));
+      auto file = TRY(File::open(path, existing_ == Existing::kCompare ? O_RDWR : O_WRONLY));
       found = open_files.emplace(placement.file, std::move(file)).first;
     }
-    TRY(found->second.write_at(bytes.subspan(placement.piece_offset, placement.size_bytes),
-                               placement.file_offset));
+    TRY(write_changed(found->second, bytes.subspan(placement.piece_offset, placement.size_bytes),
+                      placement.file_offset));
     if (placement.size_bytes >= kEarlyWriteback) {
       // Only a hint: the sync at the end finds less to do.
       (void)::sync_file_range(found->second.fd(), static_cast<off_t>(placement.file_offset),

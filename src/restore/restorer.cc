@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <set>
 #include <system_error>
@@ -15,13 +14,14 @@
 #include "postgres/data_directory.h"
 #include "postgres/tablespace_map.h"
 #include "restore/file_writer.h"
+#include "restore/restored_rows.h"
 
 namespace pitr {
 
 namespace {
 
-constexpr std::string_view kControlFile = "global/pg_control";
-constexpr std::string_view kAutoConf = "postgresql.auto.conf";
+constexpr auto kControlFile = kControlFilePath;
+constexpr auto kAutoConf = kAutoConfPath;
 constexpr std::uint64_t kLongestAutoConf = 16 << 20;
 
 class Restorer {
@@ -41,9 +41,9 @@ class Restorer {
  private:
   Result<Bytes> read_control(const BackupContents& contents) const;
   Result<void> prepare_places(const BackupContents& contents);
+  Result<void> prepare_rewrite();
   Result<void> make_data_directory();
   Result<void> link_tablespaces();
-  bool is_wanted(const FileRow& row) const;
   Result<void> write_labels();
   Result<void> write_recovery_plan();
   Result<void> write_settings(const BackupContents& contents);
@@ -93,12 +93,31 @@ Result<void> Restorer::prepare_places(const BackupContents& contents) {
 
 Result<void> Restorer::make_data_directory() {
   TRY(create_directories_durably(options_.data_directory));
-  if (::chmod(options_.data_directory.c_str(), 0700) != 0) {
+  struct stat info{};
+  if (::stat(options_.data_directory.c_str(), &info) != 0) {
+    return Error::from_errno(errno, options_.data_directory.string());
+  }
+  // The server takes 0700 and 0750; which of them is the owner's choice.
+  const bool keeps_mode = options_.rewrite && (info.st_mode & 07777) == 0750;
+  if (!keeps_mode && ::chmod(options_.data_directory.c_str(), 0700) != 0) {
     return Error::from_errno(errno, options_.data_directory.string());
   }
   TRY(give_to(options_.data_directory, options_.owner));
   TRY(write_marker(options_.data_directory, options_.tablespaces));
   return give_to(in_target(kRestoreDirectory), options_.owner);
+}
+
+// From here on nothing can start until finish().
+Result<void> Restorer::prepare_rewrite() {
+  const auto& rewrite = *options_.rewrite;
+  TRY(create_directories_durably(options_.data_directory));
+  TRY(check_no_server(options_.data_directory));
+  TRY(write_journal(options_.data_directory, rewrite.journal));
+  TRY(withdraw_control(options_.data_directory));
+  TRY(make_data_directory());
+  observer_.phase("removing what doesn't belong", 0);
+  TRY(clear_restore_directory(options_.data_directory));
+  return remove_entries(rewrite.comparison.inventory.extra);
 }
 
 Result<void> Restorer::link_tablespaces() {
@@ -113,24 +132,14 @@ Result<void> Restorer::link_tablespaces() {
     TRY(create_directories_durably(place.location));
     TRY(give_to(place.location, options_.owner));
     const auto link = directory / std::to_string(place.oid);
-    if (::symlink(place.location.c_str(), link.c_str()) != 0) {
+    // In a rewrite a link that is still there leads to the right place.
+    const bool is_there = ::symlink(place.location.c_str(), link.c_str()) != 0;
+    if (is_there && !(options_.rewrite && errno == EEXIST)) {
       return Error::from_errno(errno, "creating " + link.string());
     }
     TRY(give_to(link, options_.owner));
   }
   return {};
-}
-
-// Left out: what is written here by itself, and what would make the server something else.
-bool Restorer::is_wanted(const FileRow& row) const {
-  static constexpr std::array<std::string_view, 10> kOwn = {
-      kControlFile,     kAutoConf,        "backup_label",    "tablespace_map", "recovery.signal",
-      "standby.signal", "postmaster.pid", "postmaster.opts", "recovery.conf",  kRestoreDirectory};
-  if (std::ranges::find(kOwn, row.path) != kOwn.end()) return false;
-  if (row.path.starts_with(fmt::format("{}/", kRestoreDirectory))) return false;
-  return std::ranges::none_of(options_.tablespaces, [&](const TablespacePlace& place) {
-    return !place.location.empty() && row.path == fmt::format("pg_tblspc/{}", place.oid);
-  });
 }
 
 Result<void> Restorer::write_small_file(std::string_view name, std::string_view text) {
@@ -213,20 +222,31 @@ Result<void> Restorer::finish(ByteView control) {
   std::error_code failure;
   std::filesystem::remove(marker, failure);
   if (failure) return Error::from_errno(failure.value(), "removing " + marker.string());
-  return sync_directory(marker.parent_path());
+  return remove_journal(options_.data_directory);
 }
 
 Result<RestoreSummary> Restorer::run(const IncarnationStore& store) {
+  const auto* rewrite = options_.rewrite;
   observer_.phase("reading the backup's tables", 0);
-  const auto contents = TRY(BackupContents::open(store, backup_));
+  const auto* wanted = rewrite ? &rewrite->comparison.wanted : nullptr;
+  const auto contents = TRY(BackupContents::open(store, backup_, wanted));
   const auto control = TRY(read_control(*contents));
-  TRY(prepare_places(*contents));
-  TRY(make_data_directory());
+  if (rewrite) {
+    TRY(prepare_rewrite());
+  } else {
+    TRY(prepare_places(*contents));
+    TRY(make_data_directory());
+  }
   TRY(link_tablespaces());
 
-  FileWriter writer(*contents, options_.data_directory, options_.owner,
-                    [this](const FileRow& row) { return is_wanted(row); });
-  observer_.phase("restoring files", writer.total_bytes());
+  const auto existing = !rewrite                                 ? Existing::kNothing
+                        : rewrite->comparison.must_compare_bytes ? Existing::kCompare
+                                                                 : Existing::kAdjust;
+  FileWriter writer(
+      *contents, options_.data_directory, options_.owner,
+      [this](const FileRow& row) { return is_restored_from_backup(row, options_.tablespaces); },
+      existing);
+  observer_.phase("restoring files", writer.piece_bytes());
   TRY(writer.create_all(options_.workers));
   TRY(writer.write_all(options_.workers, observer_, stop_));
   TRY(write_labels());
@@ -239,6 +259,8 @@ Result<RestoreSummary> Restorer::run(const IncarnationStore& store) {
   RestoreSummary summary;
   summary.files = writer.file_count();
   summary.bytes = writer.total_bytes();
+  summary.written_bytes = writer.written_bytes();
+  if (rewrite) summary.removed = rewrite->comparison.inventory.extra.size();
   for (const auto* name : {"postgresql.conf", "pg_hba.conf", "pg_ident.conf"}) {
     const auto& files = contents->files();
     if (std::ranges::find(files, name, &FileRow::path) == files.end()) {

@@ -4,6 +4,10 @@
 // frame decoded once), backup_label and tablespace_map, recovery settings, recovery.signal, one
 // syncfs per file system, and pg_control last: killed at any moment before, nothing can start
 // there, the marker says what it is, and running it again with replacing allowed starts afresh.
+//
+// A rewrite keeps what is there and right. Its order: journal; pg_control moved away; what doesn't
+// belong deleted; every file's size set and the wanted blocks written; then as above. Killed
+// anywhere, it can be run again: what is left to do is found by comparing.
 // Success means durable. Borrows the store; one restore per object and thread.
 #pragma once
 
@@ -13,17 +17,25 @@
 
 #include "common/observer.h"
 #include "repository/backup/backup_reader.h"
+#include "restore/directory_comparison.h"
 #include "restore/file_owner.h"
+#include "restore/in_place_journal.h"
 #include "restore/plan.h"
 #include "restore/recovery_settings.h"
 #include "restore/target_directory.h"
 
 namespace pitr {
 
+struct Rewrite {
+  DirectoryComparison comparison;  // of the directory as it is now
+  InPlaceJournal journal;
+};
+
 struct RestoreOptions {
   Path data_directory;
   std::vector<TablespacePlace> tablespaces;  // of place_tablespaces()
   bool replace = false;                      // clear what is there
+  const Rewrite* rewrite = nullptr;          // or keep of it what is right
   unsigned workers = 2;
   std::optional<FileOwner> owner;
   RecoveryAction action = RecoveryAction::kPromote;
@@ -34,6 +46,8 @@ struct RestoreOptions {
 struct RestoreSummary {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t written_bytes = 0;  // of files; less than `bytes` where much was there already
+  std::uint64_t removed = 0;        // files, links and directories that didn't belong
   std::vector<std::string> missing_configuration;  // "postgresql.conf", kept elsewhere (Debian)
 };
 

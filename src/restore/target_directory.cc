@@ -10,6 +10,7 @@
 
 #include "postgres/data_directory.h"
 #include "postgres/line_reader.h"
+#include "restore/in_place_journal.h"
 #include "restore/recovery_plan.h"
 
 namespace pitr {
@@ -55,19 +56,6 @@ Result<void> remove_tree(const Path& path) {
     return from_code(failure, "removing " + path.string());
   }
   return {};
-}
-
-Result<void> check_no_server(const Path& data_directory) {
-  const auto pid_file = read_postmaster_pid(data_directory);
-  if (!pid_file.has_value()) {
-    if (pid_file.error().kind() == ErrorKind::kNotFound) return {};
-    return pid_file.error();
-  }
-  const auto pid = std::abs(pid_file->pid);
-  if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) return {};  // left over from a crash
-  return Error::conflict(
-             fmt::format("a server (process {}) runs on {}", pid, data_directory.string()))
-      .with_hint(fmt::format("stop it first: pg_ctl stop -D {}", data_directory.string()));
 }
 
 Result<PlaceState> inspect_data_directory(const Path& path) {
@@ -142,6 +130,19 @@ Result<PlaceState> inspect_tablespace(const TablespacePlace& place, const std::s
 
 }  // namespace
 
+Result<void> check_no_server(const Path& data_directory) {
+  const auto pid_file = read_postmaster_pid(data_directory);
+  if (!pid_file.has_value()) {
+    if (pid_file.error().kind() == ErrorKind::kNotFound) return {};
+    return pid_file.error();
+  }
+  const auto pid = std::abs(pid_file->pid);
+  if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) return {};  // left over from a crash
+  return Error::conflict(
+             fmt::format("a server (process {}) runs on {}", pid, data_directory.string()))
+      .with_hint(fmt::format("stop it first: pg_ctl stop -D {}", data_directory.string()));
+}
+
 Result<std::vector<TablespacePlace>> place_tablespaces(
     const BackupManifest& backup, const Path& data_directory,
     const std::vector<TablespaceMapping>& mappings) {
@@ -215,13 +216,30 @@ Result<void> write_marker(const Path& data_directory,
   TRY(create_directories_durably(data_directory / kRestoreDirectory));
   std::string text =
       "pitr-restore is filling this directory, or was interrupted while it did. No server can\n"
-      "start here. Run pitr-restore again with --force, or remove the directory.\n";
+      "start here. Run pitr-restore again as before, with --force where it was not --delta or\n"
+      "--in-place; or remove the directory.\n";
   for (const auto& place : tablespaces) {
     if (!place.location.empty()) {
       text += fmt::format("{}{}\n", kMarkerTablespace, place.location.string());
     }
   }
   return write_file_durably(restoring_marker(data_directory), as_bytes(text));
+}
+
+Result<void> remove_entries(const std::vector<Path>& paths) {
+  for (const auto& path : paths) TRY(remove_tree(path));
+  return {};
+}
+
+Result<void> clear_restore_directory(const Path& data_directory) {
+  const auto directory = data_directory / kRestoreDirectory;
+  const std::set<Path> kept = {restoring_marker(data_directory), journal_file(data_directory),
+                               withdrawn_control_file(data_directory)};
+  const auto names = TRY(entries_of(directory));
+  for (const auto& name : names) {
+    if (!kept.contains(directory / name)) TRY(remove_tree(directory / name));
+  }
+  return {};
 }
 
 Result<void> clear_places(const Path& data_directory,
@@ -239,11 +257,7 @@ Result<void> clear_places(const Path& data_directory,
   for (const auto& name : names) {
     if (name != kRestoreDirectory && name != "lost+found") TRY(remove_tree(data_directory / name));
   }
-  const auto restore_directory = data_directory / kRestoreDirectory;
-  const auto remains = TRY(entries_of(restore_directory));
-  for (const auto& name : remains) {
-    if (name != "restoring") TRY(remove_tree(restore_directory / name));
-  }
+  TRY(clear_restore_directory(data_directory));
   for (const auto& place : tablespaces) {
     if (!place.location.empty()) TRY(remove_tree(place.location / tablespace_version_directory));
   }

@@ -58,10 +58,18 @@ Result<void> check_disk_space(const Path& data_directory,
                               const std::vector<TablespacePlace>& tablespaces,
                               const std::vector<FileRow>& files);
 
+// kConflict where a server runs on the data directory.
+Result<void> check_no_server(const Path& data_directory);
+
 // The marker says that a restore is under way here, and which tablespaces it fills.
 Path restoring_marker(const Path& data_directory);
 Result<void> write_marker(const Path& data_directory,
                           const std::vector<TablespacePlace>& tablespaces);
+
+// Removes files, links, and directories with all that is in them.
+Result<void> remove_entries(const std::vector<Path>& paths);
+// Removes what an earlier restore left in pitr_restore/, but for the marker and a journal.
+Result<void> clear_restore_directory(const Path& data_directory);
 
 // Empties the directories but for the marker, which is written first; of a tablespace only what
 // belongs to this version of the server.

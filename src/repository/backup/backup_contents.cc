@@ -23,16 +23,17 @@ class RepositoryBackupContents final : public BackupContents {
   RepositoryBackupContents(const IncarnationStore& store, std::vector<PackInfo> packs)
       : packs_(store, std::move(packs)) {}
 
-  Result<void> load(const IncarnationStore& store, const BackupManifest& manifest);
+  Result<void> load(const IncarnationStore& store, const BackupManifest& manifest,
+                    const BlockSelection* only);
   const std::vector<FileRow>& files() const override { return files_; }
   const std::vector<PackPiece>& pieces() const override { return pieces_; }
   Result<void> read(const PackPiece& piece, Bytes& into) const override;
   Result<Bytes> read_file(std::string_view path, std::uint64_t limit_bytes) const override;
 
  private:
-  Result<void> load_files(const IncarnationStore& store, const BackupManifest& manifest);
   Result<std::vector<Extent>> load_extents(const IncarnationStore& store,
-                                           const BackupManifest& manifest) const;
+                                           const BackupManifest& manifest,
+                                           const BlockSelection* only) const;
   Result<void> cut_pieces(std::vector<Extent> extents);
   Error describe(const Error& error, const SealedReader& pack, const PackPiece& piece) const;
 
@@ -41,36 +42,34 @@ class RepositoryBackupContents final : public BackupContents {
   std::vector<PackPiece> pieces_;
 };
 
-Result<void> RepositoryBackupContents::load_files(const IncarnationStore& store,
-                                                  const BackupManifest& manifest) {
-  const auto table = TRY(FileTableReader::open(store, manifest.file_table));
-  std::uint64_t file_count = 0;
-  std::uint64_t total_bytes = 0;
-  while (true) {
-    const bool found = TRY(table->next());
-    if (!found) break;
-    files_.push_back(table->row());
-    if (table->row().type == FileType::kFile) ++file_count;
-    total_bytes += table->row().size_bytes;
+// The wanted parts of a row.
+void append_extents(std::vector<Extent>& extents, std::uint32_t file, const PackedBlockRow& row,
+                    const BlockSelection* only) {
+  if (!only) {
+    extents.push_back({file, row.pack, row.plain_offset,
+                       std::uint64_t{row.first_block} * kBlockSize, row.size_bytes()});
+    return;
   }
-  if (file_count == manifest.file_count && total_bytes == manifest.total_bytes) return {};
-  return Error::corrupt(fmt::format("{} files with {} bytes, but the manifest says {} with {}",
-                                    file_count, total_bytes, manifest.file_count,
-                                    manifest.total_bytes));
+  for (auto from = std::uint64_t{row.first_block};;) {
+    const auto run = only->next_run(file, from, row.end_block());
+    if (!run) return;
+    from = run->first + run->count;
+    const auto part = cut(row, run->first, from);
+    extents.push_back(
+        {file, part.pack, part.plain_offset, run->first * kBlockSize, part.size_bytes()});
+  }
 }
 
 Result<std::vector<Extent>> RepositoryBackupContents::load_extents(
-    const IncarnationStore& store, const BackupManifest& manifest) const {
+    const IncarnationStore& store, const BackupManifest& manifest,
+    const BlockSelection* only) const {
   const auto numbers = TRY(PackNumbers::of(manifest.packs));
   auto layers = TRY(open_block_layers(store, manifest.block_tables, numbers));
   auto map = TRY(BlockMap::open(std::move(layers)));
   std::vector<Extent> extents;
   for (std::uint32_t file = 0; file < files_.size(); ++file) {
     const auto rows = TRY(map.rows_of(files_[file]));
-    for (const auto& row : rows) {
-      extents.push_back({file, row.pack, row.plain_offset,
-                         std::uint64_t{row.first_block} * kBlockSize, row.size_bytes()});
-    }
+    for (const auto& row : rows) append_extents(extents, file, row, only);
   }
   TRY(map.finish());
   return extents;
@@ -115,9 +114,13 @@ Result<void> RepositoryBackupContents::cut_pieces(std::vector<Extent> extents) {
 }
 
 Result<void> RepositoryBackupContents::load(const IncarnationStore& store,
-                                            const BackupManifest& manifest) {
-  TRY(load_files(store, manifest));
-  auto extents = TRY(load_extents(store, manifest));
+                                            const BackupManifest& manifest,
+                                            const BlockSelection* only) {
+  files_ = TRY(read_backup_files(store, manifest));
+  if (only && only->file_count() != files_.size()) {
+    return Error::internal("blocks of another backup are wanted");
+  }
+  auto extents = TRY(load_extents(store, manifest, only));
   return cut_pieces(std::move(extents));
 }
 
@@ -186,10 +189,30 @@ Result<Bytes> RepositoryBackupContents::read_file(std::string_view path,
 
 }  // namespace
 
+Result<std::vector<FileRow>> read_backup_files(const IncarnationStore& store,
+                                               const BackupManifest& manifest) {
+  std::vector<FileRow> files;
+  std::uint64_t file_count = 0;
+  std::uint64_t total_bytes = 0;
+  const auto table = TRY(FileTableReader::open(store, manifest.file_table));
+  while (true) {
+    const bool found = TRY(table->next());
+    if (!found) break;
+    files.push_back(table->row());
+    if (table->row().type == FileType::kFile) ++file_count;
+    total_bytes += table->row().size_bytes;
+  }
+  if (file_count == manifest.file_count && total_bytes == manifest.total_bytes) return files;
+  return Error::corrupt(fmt::format("{} files with {} bytes, but the manifest says {} with {}",
+                                    file_count, total_bytes, manifest.file_count,
+                                    manifest.total_bytes));
+}
+
 Result<std::unique_ptr<BackupContents>> BackupContents::open(const IncarnationStore& store,
-                                                             const BackupManifest& manifest) {
+                                                             const BackupManifest& manifest,
+                                                             const BlockSelection* only) {
   auto contents = std::make_unique<RepositoryBackupContents>(store, manifest.packs);
-  auto loaded = with_context(contents->load(store, manifest), "backup " + manifest.id.text());
+  auto loaded = with_context(contents->load(store, manifest, only), "backup " + manifest.id.text());
   if (loaded) return contents;
   if (loaded.error().kind() != ErrorKind::kNotFound) return loaded.error();
   // The manifest says that it is there.

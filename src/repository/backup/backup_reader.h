@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "repository/backup/backup_manifest.h"
+#include "repository/backup/block_selection.h"
 #include "repository/backup/file_table.h"
 #include "repository/repository.h"
 
@@ -26,6 +27,11 @@ class BackupCatalog {
  private:
   IncarnationStore store_;
 };
+
+// All files of a backup, in order of their paths. kCorrupt where they aren't as many, or as large,
+// as the manifest says.
+Result<std::vector<FileRow>> read_backup_files(const IncarnationStore& store,
+                                               const BackupManifest& manifest);
 
 // Whether the block map covers every block of every file, without reading any pack: kCorrupt names
 // the first block without a place. Reads all tables; memory as for one file.
@@ -51,13 +57,16 @@ struct PackPiece {
 class BackupContents {
  public:
   virtual ~BackupContents() = default;
+  // only: pieces hold these blocks and no others, and no frame without one of them; null: all. Read
+  // while this opens, and made of the same backup's files.
   static Result<std::unique_ptr<BackupContents>> open(const IncarnationStore& store,
-                                                      const BackupManifest& manifest);
+                                                      const BackupManifest& manifest,
+                                                      const BlockSelection* only = nullptr);
   virtual const std::vector<FileRow>& files() const = 0;
   virtual const std::vector<PackPiece>& pieces() const = 0;
   // The plain bytes of a piece; thread-safe, each caller with a buffer of its own.
   virtual Result<void> read(const PackPiece& piece, Bytes& into) const = 0;
-  // The content of one small file, such as PG_VERSION.
+  // The content of one small file, such as PG_VERSION; only of files that are there whole.
   virtual Result<Bytes> read_file(std::string_view path, std::uint64_t limit_bytes) const = 0;
 };
 
