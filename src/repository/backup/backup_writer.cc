@@ -122,7 +122,7 @@ Result<OwnRows> RepositoryBackupWriter::store_files(BackupManifest& manifest) {
   }
   const auto first_pack = static_cast<std::uint32_t>(manifest.packs.size());
   const auto pack_rows = take_packs(manifest);
-  for (auto i = first_pack; i < manifest.packs.size(); ++i) {
+  for (auto i = first_pack; parent_ && i < manifest.packs.size(); ++i) {
     manifest.changed_since_moved_bytes += manifest.packs[i].plain_bytes;
   }
   auto own = make_own_rows(store_, files_, pack_rows, first_pack, parent_files.get());

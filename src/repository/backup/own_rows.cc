@@ -121,14 +121,13 @@ Result<std::vector<PackedBlockRow>> OwnRowsMaker::stored_rows(const std::string&
   return rows;
 }
 
-Result<void> OwnRowsMaker::add_file(const FileRow& file, Keep keep) {
-  const auto old_size = TRY(parent_size(file.path));
-  const auto rows = TRY(stored_rows(file.path));
+// Whether what was stored and what stays of the parent's file cover the new one.
+static Result<void> check_whole(const FileRow& file, Keep keep, std::uint64_t old_size,
+                                const std::vector<PackedBlockRow>& rows) {
   const auto blocks = blocks_of(file.size_bytes);
   // The parent covers its file, so one row stands for whatever it has.
   std::vector<PackedBlockRow> visible = rows;
-  const bool is_cut = blocks_of(old_size) > blocks;
-  if (is_cut) {
+  if (blocks_of(old_size) > blocks) {
     visible.push_back({file.path, static_cast<std::uint32_t>(blocks), kToEndOfFile,
                        PackedBlockRow::kTombstone, 0, kBlockSize});
   }
@@ -140,10 +139,18 @@ Result<void> OwnRowsMaker::add_file(const FileRow& file, Keep keep) {
     visible = overlay(visible, {&parent, 1});
   }
   std::erase_if(visible, [](const auto& row) { return is_tombstone(row); });
-  TRY(check_coverage(file, visible));
+  return check_coverage(file, visible);
+}
 
+Result<void> OwnRowsMaker::add_file(const FileRow& file, Keep keep) {
+  const auto old_size = TRY(parent_size(file.path));
+  const auto rows = TRY(stored_rows(file.path));
+  const auto blocks = blocks_of(file.size_bytes);
+  if (!rows.empty() || old_size != file.size_bytes || keep != Keep::kRest) {
+    TRY(check_whole(file, keep, old_size, rows));
+  }
   for (const auto& row : rows) blocks_.add(row);
-  if (is_cut) bury(file.path, blocks);
+  if (blocks_of(old_size) > blocks) bury(file.path, blocks);
   TRY(file_table_->add(file));
   if (file.type == FileType::kFile) ++own_.file_count;
   own_.total_bytes += file.size_bytes;

@@ -54,8 +54,7 @@ class History {
     for (int i = 0; i < 20; ++i) files_.change_something();
     // With so many files the first table is larger than what is added to it for some time.
     for (int i = 0; moves_rarely_ && i < 500; ++i) {
-      files_.create(fmt::format("base/4/{}", random_() % 1'000'000'000),
-                    random_() % 300);
+      files_.create(fmt::format("base/4/{}", random_() % 1'000'000'000), random_() % 300);
     }
     for (int i = 0; i < backups && !testing::Test::HasFatalFailure(); ++i) {
       make_backup();

@@ -238,6 +238,33 @@ TEST_F(IncrementalTest, MostlyDeadPacksLeaveTheManifest) {
   EXPECT_EQ(first_difference(files_.contents(), restore(store(), manifest)), "");
 }
 
+TEST_F(IncrementalTest, WhatIsLeftOfAHalfDeadPackMovesThoughARestoreReadsLittleTooMuch) {
+  files_.create("f", 100 * kBlockSize);
+  files_.create("g", 400 * kBlockSize);
+  const auto parent = full();
+  ASSERT_EQ(parent.packs.size(), 2u);
+  start(parent);
+  const auto& content = files_.contents().at("f");
+  must(packs_->add("f", 0, ByteView(content).first(60 * kBlockSize)));
+  writer_->add_file(file_row("f", content.size()), Keep::kRest);
+  writer_->add_file(file_row("g", 400 * kBlockSize), Keep::kRest);
+  const auto counted = must(finish());
+  EXPECT_EQ(counted.packs.at(0).live_bytes, 40 * kBlockSize);
+  EXPECT_EQ(counted.changed_since_moved_bytes, 60 * kBlockSize);
+  // Counted when the tables were merged, so the next backup knows.
+  start(counted);
+  writer_->add_file(file_row("f", content.size()), Keep::kRest);
+  writer_->add_file(file_row("g", 400 * kBlockSize), Keep::kRest);
+  const auto manifest = must(finish());
+  ASSERT_EQ(manifest.packs.size(), 3u);
+  for (const auto& pack : manifest.packs) {
+    EXPECT_NE(pack.key, parent.packs[0].key);
+    EXPECT_EQ(pack.live_bytes, pack.plain_bytes);
+  }
+  EXPECT_EQ(manifest.restore_read_bytes, 500 * kBlockSize);
+  EXPECT_EQ(first_difference(files_.contents(), restore(store(), manifest)), "");
+}
+
 TEST_F(IncrementalTest, DigestsBeyondTheMemoryForThemGoThroughTables) {
   DigestRuns runs(store(), /*memory_bytes=*/2'000);
   RowCollector<DigestRowEncoder, DigestRow> tombstones;
