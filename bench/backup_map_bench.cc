@@ -1,6 +1,6 @@
 // The block map: what a backup, and a restore before its first byte, cost with a million files, and
-// after a thousand scattered incrementals. In a directory below /tmp; peak memory is the process's,
-// without what it had before.
+// after a thousand scattered incrementals. In a directory below TMPDIR; peak memory is the
+// process's, without what it had before.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 #include <malloc.h>
@@ -52,8 +52,8 @@ class PeakMemory {
 class Fixture {
  public:
   Fixture() {
-    char name[] = "/tmp/pitr-bench-XXXXXX";
-    directory_ = ::mkdtemp(name);
+    directory_ = std::filesystem::temp_directory_path() / "pitr-bench-XXXXXX";
+    ::mkdtemp(directory_.data());
     storage_ = LocalStorage::create(Path(directory_ + "/r"), clock_).value();
     repository_ = Repository::init(*storage_, std::nullopt).value();
     store_.emplace(*repository_, IncarnationId{"main", 1, 15}, SegmentSize());

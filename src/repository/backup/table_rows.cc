@@ -33,12 +33,16 @@ bool is_restorable_path(std::string_view path) {
   }
 }
 
-Result<void> check_row(const PackedBlockRow& row) {
+static bool has_possible_blocks(const PackedBlockRow& row) {
   const bool tombstone = row.pack == PackedBlockRow::kTombstone;
   const bool whole_rows = row.count > 0 && (tombstone || row.count != kToEndOfFile);
   const bool fits = row.end_block() <= kBlocksInFile;
   const bool ends = row.last_block_bytes > 0 && row.last_block_bytes <= kBlockSize;
-  if (is_restorable_path(row.path) && whole_rows && fits && ends) return {};
+  return whole_rows && fits && ends;
+}
+
+Result<void> check_row(const PackedBlockRow& row) {
+  if (is_restorable_path(row.path) && has_possible_blocks(row)) return {};
   return Error::invalid(
       fmt::format("no row for {} blocks from block {} of \"{}\", the last of {} bytes", row.count,
                   row.first_block, row.path, row.last_block_bytes));
@@ -186,7 +190,10 @@ Result<bool> BlockRowDecoder::next() {
     }
     expected_offset_ = row_.plain_offset + row_.size_bytes();
   }
-  if (auto checked = check_row(row_); !checked) return Error::corrupt(checked.error().message());
+  // A path that comes again was checked.
+  if (new_path || row_.path.empty() || !has_possible_blocks(row_)) {
+    if (auto checked = check_row(row_); !checked) return Error::corrupt(checked.error().message());
+  }
   columns_.count_row();
   return true;
 }

@@ -218,5 +218,16 @@ TEST(PackMapTest, ComesBackAndRefusesDamage) {
   EXPECT_EQ(decode_pack_map(Bytes{2, 0}).error().kind(), ErrorKind::kInvalid);
 }
 
+TEST(TableRowsTest, ARowWithoutAPathIsDamage) {
+  // One row in which nothing is shared with the path before, and nothing follows.
+  ByteWriter frame;
+  frame.varint(1);
+  for (const auto size : {2, 1, 1, 1, 0, 0}) frame.varint(size);
+  for (const auto byte : {0, 0, 0, 1, 0}) frame.u8(static_cast<std::uint8_t>(byte));
+  const auto bytes = frame.take();
+  auto decoder = must(BlockRowDecoder::open(bytes));
+  EXPECT_EQ(decoder.next().error().kind(), ErrorKind::kCorrupt);
+}
+
 }  // namespace
 }  // namespace pitr::backup_test
