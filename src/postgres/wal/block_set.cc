@@ -34,6 +34,7 @@ void BlockSet::Chunk::set(std::uint32_t low) {
 void BlockSet::Chunk::become_bitmap() {
   const auto marked = std::move(list);
   list = {};
+  bits.reserve(kChunkWords);
   bits.resize(marked.empty() ? 1 : marked.back() / kWordBits + 1);
   for (const auto low : marked) set(low);
 }

@@ -146,9 +146,11 @@ void write_runs(ByteWriter& out, const std::vector<BlockRun>& runs) {
 void write_rice(ByteWriter& out, const std::vector<std::uint32_t>& gaps, unsigned parameter) {
   BitWriter bits(out);
   for (const auto gap : gaps) {
-    bits.ones(gap >> parameter);
-    bits.put(0, 1);
-    bits.put(gap & ((1u << parameter) - 1), parameter);
+    const std::uint32_t high = gap >> parameter;
+    const std::uint64_t low = gap & ((1u << parameter) - 1);
+    bits.ones(high / 32 * 32);
+    const auto ones = high % 32;
+    bits.put(((std::uint64_t{1} << ones) - 1) | low << (ones + 1), ones + 1 + parameter);
   }
   bits.flush();
 }
