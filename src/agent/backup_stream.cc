@@ -24,6 +24,8 @@ static Result<void> read_option(const std::string& name, const Json& value,
   using Method = BackupConfig::Method;
   if (name == "label" && value.is_string() && value.get<std::string>().size() <= kLongestLabel) {
     options.label = value.get<std::string>();
+  } else if (name == "read" && (value == "full" || value == "independent")) {
+    options.read = value == "full" ? ReadRequest::kFull : ReadRequest::kIndependent;
   } else if (name == "method" && (value == "local" || value == "remote")) {
     options.method = value == "local" ? Method::kLocal : Method::kRemote;
   } else if (name == "workers" && value.is_number_unsigned() && value >= 1 &&
@@ -50,6 +52,8 @@ Result<BackupOptions> parse_backup_options(std::string_view body) {
 std::string to_json_text(const BackupOptions& options) {
   Json json = Json::object();
   if (!options.label.empty()) json["label"] = options.label;
+  if (options.read == ReadRequest::kFull) json["read"] = "full";
+  if (options.read == ReadRequest::kIndependent) json["read"] = "independent";
   if (options.method == BackupConfig::Method::kLocal) json["method"] = "local";
   if (options.method == BackupConfig::Method::kRemote) json["method"] = "remote";
   if (options.workers) json["workers"] = *options.workers;
@@ -101,8 +105,13 @@ static void log_end(const std::string& cluster, const Result<BackupManifest>& re
   if (!result) {
     return log::error("cluster {}: the backup failed: {}", cluster, result.error().message());
   }
-  log::info("cluster {}: backup {} is complete: {} files, {} bytes, stored as {} bytes", cluster,
-            result->id.text(), result->file_count, result->total_bytes, result->stored_bytes);
+  log::info("cluster {}: backup {} is complete: {} files, {} bytes, read {}, stored {} bytes; {}",
+            cluster, result->id.text(), result->file_count, result->total_bytes, result->read_bytes,
+            result->stored_bytes, result->reading_reason);
+  if (result->promise.unexplained_count > 0) {
+    log::error("cluster {}: backup {} found {} blocks that changed without WAL", cluster,
+               result->id.text(), result->promise.unexplained_count);
+  }
 }
 
 static Result<void> run_and_stream(ClusterService& service, const BackupOptions& options,

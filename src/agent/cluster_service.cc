@@ -174,6 +174,7 @@ Result<BaseBackupRequest> ClusterService::backup_request(const BackupOptions& op
   BaseBackupRequest request;
   request.conninfo = config_.connection;
   request.host = host_name();
+  request.read = options.read;
   if (!options.label.empty()) request.label = options.label;
   request.fast_checkpoint = config_.backup.checkpoint == BackupConfig::Checkpoint::kFast;
   request.verify_checksums = config_.backup.verify_checksums;

@@ -27,6 +27,7 @@ namespace pitr {
 class BackupProgress;
 
 struct BackupOptions {
+  ReadRequest read = ReadRequest::kAuto;
   std::string label;
   // How to read the database; absent: as the configuration says.
   std::optional<BackupConfig::Method> method;

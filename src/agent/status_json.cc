@@ -23,6 +23,17 @@ static Json text_or_null(const std::string& text) {
   return text.empty() ? Json() : Json(text);
 }
 
+static Json to_json(const PromiseCheck& promise) {
+  Json blocks = Json::array();
+  for (const auto& block : promise.blocks) {
+    blocks.push_back({{"path", block.path}, {"block", block.block}});
+  }
+  return {{"checked_against", promise.against ? Json(promise.against->text()) : Json()},
+          {"checked_blocks", promise.checked_blocks},
+          {"unexplained_count", promise.unexplained_count},
+          {"unexplained", std::move(blocks)}};
+}
+
 Json to_json(const BackupManifest& m) {
   Json failures = Json::array();
   for (const auto& failure : m.checksum_failures) {
@@ -37,8 +48,10 @@ Json to_json(const BackupManifest& m) {
           {"system_identifier", std::to_string(m.incarnation.system_identifier)},
           {"server_version_num", m.server_version_num},
           {"method", m.method == BackupMethod::kLocal ? "local" : "remote"},
-          {"type", m.parent ? "incremental" : "full"},
+          {"type", m.reading == BackupReading::kChangedBlocks ? "incremental" : "full"},
           {"parent", m.parent ? Json(m.parent->text()) : Json()},
+          {"read_by", to_string(m.reading)},
+          {"reason", text_or_null(m.reading_reason)},
           {"label", m.label},
           {"host", m.host},
           {"timeline", m.timeline.value()},
@@ -58,7 +71,8 @@ Json to_json(const BackupManifest& m) {
           {"pack_count", m.packs.size()},
           {"tablespaces", std::move(tablespaces)},
           {"checksum_failure_count", m.checksum_failure_count},
-          {"checksum_failures", std::move(failures)}};
+          {"checksum_failures", std::move(failures)},
+          {"promise", to_json(m.promise)}};
 }
 
 static Json to_json(const Watermark& watermark) {

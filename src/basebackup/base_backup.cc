@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <random>
 
+#include "basebackup/backup_basis.h"
 #include "basebackup/local_backup.h"
 #include "basebackup/remote_backup.h"
 #include "common/retry.h"
+#include "repository/wal/changes_between.h"
 #include "repository/wal/wal_coverage.h"
 
 namespace pitr {
@@ -14,6 +17,7 @@ namespace pitr {
 namespace {
 
 constexpr Milliseconds kWalPollInterval{50};
+constexpr std::size_t kMostListed = 1000;  // unexplained blocks in a manifest
 
 class BaseBackup {
  public:
@@ -29,13 +33,17 @@ class BaseBackup {
         stop_(std::move(stop)) {}
 
   Result<BackupManifest> run();
+  bool has_parent() const { return basis_.parent.has_value(); }
 
  private:
   Result<CopiedFiles> copy_locally();
   Result<CopiedFiles> copy_remotely();
+  Result<void> choose(BasisRequest basis, TimelineId timeline);
   Result<BackupWriter*> start_writer(Lsn start_lsn);
   BackupManifest describe(const CopiedFiles& copied) const;
+  Result<void> judge_promise(const CopiedFiles& copied, BackupManifest& manifest);
   Result<void> wait_for_wal(const BackupManifest& manifest);
+  void report_unexplained(const BackupManifest& manifest);
   void report(const BackupManifest& manifest);
 
   const IncarnationStore& store_;
@@ -46,6 +54,7 @@ class BaseBackup {
   Observer& observer_;
   const std::stop_token stop_;
   int server_version_num_ = 0;
+  BackupBasis basis_;
   std::optional<BackupId> id_;
   std::unique_ptr<BackupWriter> writer_;
 };
@@ -55,8 +64,10 @@ Result<BackupManifest> BaseBackup::run() {
   server_version_num_ = connection.server_version_num();
   auto copied = request_.data_directory ? copy_locally() : copy_remotely();
   const auto files = TRY(std::move(copied));
+  auto described = describe(files);
+  TRY(judge_promise(files, described));
   observer_.phase("storing the block map", 0);
-  const auto manifest = TRY(writer_->store_manifest(describe(files)));
+  const auto manifest = TRY(writer_->store_manifest(std::move(described)));
   observer_.phase("waiting for the backup's WAL", 0);
   TRY(wait_for_wal(manifest));
   TRY(writer_->publish(manifest));
@@ -69,14 +80,50 @@ Result<CopiedFiles> BaseBackup::copy_locally() {
   TRY(session.check_data_directory(*request_.data_directory));
   observer_.phase("waiting for a checkpoint", 0);
   const Lsn start_lsn = TRY(session.start(request_.label, request_.fast_checkpoint));
+
+  const auto control = TRY(read_control_file(*request_.data_directory));
+  BasisRequest basis;
+  basis.now.start_lsn = start_lsn;
+  basis.now.data_checksum_version = control.data_checksum_version;
+  basis.wal_log_hints = control.wal_log_hints;
+  basis.from_standby = session.is_standby();
+  TRY(choose(std::move(basis), control.timeline));
   BackupWriter* writer = TRY(start_writer(start_lsn));
-  return copy_local_files(session, start_lsn, request_, *writer, observer_, stop_);
+  auto copied = TRY(
+      copy_local_files(session, start_lsn, request_, basis_, store_, *writer, observer_, stop_));
+  if (copied.timeline != control.timeline) {
+    return Error::transient(
+               fmt::format("the backup started on timeline {}, but the server is on {}",
+                           copied.timeline.value(), control.timeline.value()))
+        .with_hint("start it again");
+  }
+  return copied;
 }
 
 Result<CopiedFiles> BaseBackup::copy_remotely() {
   observer_.phase("waiting for a checkpoint", 0);
-  return copy_remote_files(
-      request_, [this](Lsn start_lsn) { return start_writer(start_lsn); }, observer_, stop_);
+  const StartWriter start = [this](Lsn start_lsn, TimelineId timeline) -> Result<BackupWriter*> {
+    BasisRequest basis;
+    basis.now.start_lsn = start_lsn;
+    TRY(choose(std::move(basis), timeline));
+    return start_writer(start_lsn);
+  };
+  return copy_remote_files(request_, start, observer_, stop_);
+}
+
+Result<void> BaseBackup::choose(BasisRequest basis, TimelineId timeline) {
+  observer_.phase("looking for what changed", 0);
+  basis.read = request_.read;
+  basis.wal_timeout = request_.changes_timeout;
+  basis.now.incarnation = store_.id();
+  basis.now.method = request_.data_directory ? BackupMethod::kLocal : BackupMethod::kRemote;
+  auto history = cluster_history(request_.data_directory, archive_, timeline);
+  if (!history && history.error().kind() == ErrorKind::kNotFound) {
+    history = TimelineHistory::without_ancestors(timeline);  // then no other timeline counts
+  }
+  basis.now.history = TRY(std::move(history));
+  basis_ = TRY(find_basis(archive_, facts_, basis, clock_, observer_, stop_));
+  return {};
 }
 
 Result<BackupWriter*> BaseBackup::start_writer(Lsn start_lsn) {
@@ -84,8 +131,13 @@ Result<BackupWriter*> BaseBackup::start_writer(Lsn start_lsn) {
   std::random_device random;
   const std::uint64_t bits = (static_cast<std::uint64_t>(random()) << 32) | random();
   id_ = BackupId::make(now, bits);
-  const BackupIntent intent{*id_, request_.host, now, start_lsn, std::nullopt};
-  writer_ = TRY(BackupWriter::start(store_, intent, request_.pack));
+  BackupIntent intent{*id_, request_.host, now, start_lsn, std::nullopt};
+  std::optional<ParentBackup> parent;
+  if (basis_.parent) {
+    intent.parent = basis_.parent->id;
+    parent = ParentBackup{*basis_.parent, {}};
+  }
+  writer_ = TRY(BackupWriter::start(store_, intent, request_.pack, std::move(parent)));
   return writer_.get();
 }
 
@@ -113,7 +165,35 @@ BackupManifest BaseBackup::describe(const CopiedFiles& copied) const {
   manifest.read_bytes = copied.read_bytes;
   manifest.checksum_failures = copied.checksum_failures;
   manifest.checksum_failure_count = copied.checksum_failure_count;
+  manifest.reading = basis_.reading;
+  manifest.reading_reason = basis_.reason;
+  if (request_.data_directory && checks_promise(basis_)) {
+    manifest.promise.against = basis_.promised->id;
+    manifest.promise.checked_blocks = copied.checked_blocks;
+  }
   return manifest;
+}
+
+// What the WAL that was written during the backup names has its reason there.
+Result<void> BaseBackup::judge_promise(const CopiedFiles& copied, BackupManifest& manifest) {
+  if (copied.broken_promises.empty()) return {};
+  observer_.phase("looking for what changed during the backup", 0);
+  TRY(wait_for_wal(manifest));
+  const auto history = TRY(cluster_history(request_.data_directory, archive_, manifest.timeline));
+  const auto during =
+      TRY(changes_between(archive_, facts_, history, manifest.start_lsn, manifest.stop_lsn));
+  auto& promise = manifest.promise;
+  if (!during.is_covered()) {
+    promise = {};
+    return {};
+  }
+  promise.unexplained_count = copied.unlisted_broken_promises;
+  for (const auto& broken : copied.broken_promises) {
+    if (during.blocks.contains(broken.relation, broken.block_in_fork)) continue;
+    ++promise.unexplained_count;
+    if (promise.blocks.size() < kMostListed) promise.blocks.push_back(broken.place);
+  }
+  return {};
 }
 
 // A backup without its WAL is not one. Asks cheaply until the WAL is there.
@@ -135,7 +215,22 @@ Result<void> BaseBackup::wait_for_wal(const BackupManifest& manifest) {
   }
 }
 
+void BaseBackup::report_unexplained(const BackupManifest& manifest) {
+  const auto& promise = manifest.promise;
+  if (promise.unexplained_count == 0) return;
+  const auto first = promise.blocks.empty()
+                         ? std::string()
+                         : fmt::format(", the first in {}, block {}", promise.blocks.front().path,
+                                       promise.blocks.front().block);
+  observer_.warn(fmt::format(
+      "ALARM: {} block(s) differ from backup {} although no WAL changed them since{}. Either the "
+      "storage changed them, or backups that read by WAL lack changes. This backup read "
+      "everything and holds them as they are; pitr show {} lists them",
+      promise.unexplained_count, promise.against->text(), first, manifest.id.text()));
+}
+
 void BaseBackup::report(const BackupManifest& manifest) {
+  report_unexplained(manifest);
   if (manifest.checksum_failure_count == 0) return;
   const auto first =
       manifest.checksum_failures.empty()
@@ -154,7 +249,11 @@ Result<BackupManifest> take_base_backup(const IncarnationStore& store, const Wal
                                         const FactsStore& facts, const BaseBackupRequest& request,
                                         const Clock& clock, Observer& observer,
                                         std::stop_token stop) {
-  return BaseBackup(store, archive, facts, request, clock, observer, std::move(stop)).run();
+  BaseBackup backup(store, archive, facts, request, clock, observer, std::move(stop));
+  auto taken = backup.run();
+  if (taken || taken.error().kind() != ErrorKind::kCorrupt || !backup.has_parent()) return taken;
+  return std::move(taken).error().with_hint(
+      "an earlier backup may be damaged: \"pitr backup --independent\" builds on none");
 }
 
 }  // namespace pitr

@@ -3,7 +3,9 @@
 //
 // Two ways to read a database: local (the data directory is readable: several workers read files
 // between the backup's start and stop) and remote (BASE_BACKUP over the replication protocol).
-// Both give the same kind of backup.
+// Both give the same kind of backup. How much is read and stored is chosen (backup_choice.h): with
+// an earlier backup to build on, locally only what changed is read; whatever is read in full is
+// compared with that backup and stored where it differs.
 //
 // Blocks until done; the calling thread coordinates. Ends with kCancelled soon after a stop.
 #pragma once
@@ -13,6 +15,7 @@
 #include <stop_token>
 #include <string>
 
+#include "basebackup/backup_choice.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/observer.h"
@@ -26,6 +29,7 @@ struct BaseBackupRequest {
   std::string conninfo;
   // Set: read locally, after proving that it is the directory of the server connected to.
   std::optional<Path> data_directory;
+  ReadRequest read = ReadRequest::kAuto;
   std::string label = "pitr";
   std::string host;  // of this program, for the record
   bool fast_checkpoint = true;
@@ -37,10 +41,12 @@ struct BaseBackupRequest {
   bool keep_server_manifest = false;
   // How long to wait for the backup's WAL to arrive in the repository.
   Milliseconds wal_timeout{5 * 60 * 1000};
+  // How long to wait at the start for the WAL that tells what changed, before everything is read.
+  Milliseconds changes_timeout{60 * 1000};
 };
 
-// What is wrong with the backup that was nevertheless taken is in the manifest (checksum failures)
-// and was told to the observer.
+// What is wrong with the backup that was nevertheless taken is in the manifest (checksum failures,
+// blocks that changed without WAL) and was told to the observer.
 Result<BackupManifest> take_base_backup(const IncarnationStore& store, const WalArchive& archive,
                                         const FactsStore& facts, const BaseBackupRequest& request,
                                         const Clock& clock, Observer& observer,

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "basebackup/promise_check.h"
 #include "postgres/control_file.h"
 #include "repository/backup/backup_manifest.h"
 
@@ -24,6 +25,10 @@ struct CopiedFiles {
   std::uint64_t read_bytes = 0;
   std::vector<ChecksumFailure> checksum_failures;  // capped
   std::uint64_t checksum_failure_count = 0;
+  // What is wrong against the WAL's promise, as far as the WAL before the start tells.
+  std::uint64_t checked_blocks = 0;
+  std::vector<BrokenPromise> broken_promises;
+  std::uint64_t unlisted_broken_promises = 0;
 };
 
 }  // namespace pitr

@@ -68,9 +68,10 @@ class Walk {
   void add_directory(const std::string& inside, const struct stat& status);
 
  private:
+  using Place = std::optional<RelationDirectory>;
   Result<void> entry(const Path& source, const std::string& inside, const Entry& entry,
-                     const UnloggedRelations& unlogged, bool holds_relations);
-  void add_file(const Path& source, std::string inside, const Entry& entry,
+                     const UnloggedRelations& unlogged, const Place& place);
+  void add_file(const Path& source, std::string inside, const Entry& entry, const Place& place,
                 const std::optional<RelationFileName>& relation);
 
   const int server_major_;
@@ -81,20 +82,20 @@ Result<void> Walk::directory(const Path& source, const std::string& inside) {
   auto listed = list_directory(source);
   if (!listed && listed.error().kind() == ErrorKind::kNotFound && !inside.empty()) return {};
   const auto entries = TRY(std::move(listed));
-  const bool holds_relations = parse_relation_directory(inside).has_value();
+  const auto place = parse_relation_directory(inside);
   UnloggedRelations unlogged;
-  if (holds_relations) {
+  if (place) {
     for (const auto& found : entries) unlogged.add_entry(found.name);
     unlogged.finish();
   }
   for (const auto& found : entries) {
-    TRY(entry(source, inside, found, unlogged, holds_relations));
+    TRY(entry(source, inside, found, unlogged, place));
   }
   return {};
 }
 
 Result<void> Walk::entry(const Path& source, const std::string& inside, const Entry& entry,
-                         const UnloggedRelations& unlogged, bool holds_relations) {
+                         const UnloggedRelations& unlogged, const Place& place) {
   const std::string path = inside.empty() ? entry.name : inside + "/" + entry.name;
   switch (backup_rule(inside, entry.name, entry.kind, server_major_)) {
     case BackupRule::kSkip:
@@ -111,9 +112,9 @@ Result<void> Walk::entry(const Path& source, const std::string& inside, const En
     return directory(source / entry.name, path);
   }
   if (entry.kind != EntryKind::kFile || path == kControlFile) return {};
-  const auto relation = holds_relations ? parse_relation_file_name(entry.name) : std::nullopt;
+  const auto relation = place ? parse_relation_file_name(entry.name) : std::nullopt;
   if (relation && unlogged.must_skip(*relation)) return {};
-  add_file(source / entry.name, path, entry, relation);
+  add_file(source / entry.name, path, entry, place, relation);
   return {};
 }
 
@@ -127,7 +128,7 @@ void Walk::add_directory(const std::string& inside, const struct stat& status) {
   result_.directories.push_back(std::move(row));
 }
 
-void Walk::add_file(const Path& source, std::string inside, const Entry& entry,
+void Walk::add_file(const Path& source, std::string inside, const Entry& entry, const Place& place,
                     const std::optional<RelationFileName>& relation) {
   WalkedFile file;
   file.row.path = std::move(inside);
@@ -137,7 +138,11 @@ void Walk::add_file(const Path& source, std::string inside, const Entry& entry,
   file.source = source;
   if (relation) {
     file.is_relation = true;
+    file.segment = relation->segment;
     file.first_block_in_fork = relation->segment * kRelationSegmentBlocks;
+    if (relation->fork == Fork::kMain && !relation->temporary_backend) {
+      file.main_fork = wal::RelationId{place->tablespace, place->database, relation->number};
+    }
   }
   result_.total_bytes += file.row.size_bytes;
   result_.files.push_back(std::move(file));

@@ -3,11 +3,13 @@
 // by WAL replay, one that shrinks is filled up with zeros. Reads only; one thread.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/file.h"
 #include "common/result.h"
+#include "postgres/wal/changed_blocks.h"
 #include "repository/backup/backup_manifest.h"
 #include "repository/backup/file_table.h"
 
@@ -18,6 +20,11 @@ struct WalkedFile {
   Path source;  // where to read it
   bool is_relation = false;
   std::uint32_t first_block_in_fork = 0;  // relations: segment * 131072
+  // Whose main fork it is a segment of.
+  std::optional<wal::RelationId> main_fork;
+  std::uint32_t segment = 0;
+  // In an older backup that has a file of this path; not filled in by the walk.
+  std::optional<std::uint64_t> older_size_bytes;
 };
 
 struct WalkedDirectory {

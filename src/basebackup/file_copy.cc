@@ -9,6 +9,7 @@
 namespace pitr {
 
 static constexpr std::size_t kReadBytes = 1u << 20;
+static constexpr std::size_t kGapBytes = 64u << 10;
 
 void CopyFindings::add_failure(ChecksumFailure failure) {
   std::lock_guard lock(mutex_);
@@ -26,53 +27,84 @@ std::vector<ChecksumFailure> CopyFindings::failures() const {
   return failures_;
 }
 
-FileCopier::FileCopier(CopyContext context, PackWriter& pack)
-    : context_(std::move(context)), pack_(pack), buffer_(kReadBytes) {}
+FileCopier::FileCopier(CopyContext context, PackWriter& pack, std::optional<PromiseChecker> promise)
+    : context_(std::move(context)),
+      pack_(pack),
+      promise_(std::move(promise)),
+      buffer_(kReadBytes) {}
 
-Result<bool> FileCopier::copy(const WalkedFile& file, const CopyRange& range) {
+Result<bool> FileCopier::copy(const WalkedFile& file, const CopyTask& task) {
   auto opened = File::open(file.source, O_RDONLY | O_NOFOLLOW);
   if (!opened && opened.error().kind() == ErrorKind::kNotFound) {
-    const bool is_whole = range.size_bytes == file.row.size_bytes;
-    if (is_whole) return false;
-    TRY(add_zeros(file, range));
+    if (task.is_first && task.is_last) return false;
+    TRY(add_zeros(file, task));
     return true;
   }
   const auto source = TRY(std::move(opened));
-  ::posix_fadvise(source.fd(), static_cast<off_t>(range.offset),
-                  static_cast<off_t>(range.size_bytes), POSIX_FADV_SEQUENTIAL);
-  TRY(copy_open_file(file, source, range));
+  const auto& last = task.ranges.back();
+  const auto span_bytes = last.end() - task.ranges.front().offset;
+  const bool is_sparse = task.size_bytes < span_bytes / 4;
+  ::posix_fadvise(source.fd(), static_cast<off_t>(task.ranges.front().offset),
+                  static_cast<off_t>(span_bytes),
+                  is_sparse ? POSIX_FADV_RANDOM : POSIX_FADV_SEQUENTIAL);
+  TRY(copy_ranges(file, source, task));
   return true;
 }
 
-Result<void> FileCopier::copy_open_file(const WalkedFile& file, const File& source,
-                                        const CopyRange& range) {
-  const std::uint64_t end = range.offset + range.size_bytes;
-  for (std::uint64_t offset = range.offset; offset < end;) {
-    const auto size = std::min<std::uint64_t>(kReadBytes, end - offset);
-    if (!context_.rate_limit.wait_for(size, context_.stop)) {
+Result<void> FileCopier::copy_ranges(const WalkedFile& file, const File& source,
+                                     const CopyTask& task) {
+  ReadCutter cutter(task.ranges, kReadBytes, kGapBytes);
+  while (cutter.next()) {
+    const auto& read = cutter.read();
+    if (!context_.rate_limit.wait_for(read.size_bytes, context_.stop)) {
       return Error::cancelled("the backup was stopped");
     }
-    const MutableByteView piece = MutableByteView(buffer_).first(size);
-    const auto read = TRY(source.read_at(piece, offset));
-    std::fill(piece.begin() + static_cast<std::ptrdiff_t>(read), piece.end(), 0);
-    if (context_.verify_checksums && file.is_relation) {
-      TRY(verify(file, source, offset, read));
+    const MutableByteView bytes = MutableByteView(buffer_).first(read.size_bytes);
+    const auto found = TRY(source.read_at(bytes, read.offset));
+    std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(found), bytes.end(), 0);
+    context_.findings.add_read(found);
+    for (const auto& piece : cutter.pieces()) {
+      const auto at = piece.offset - read.offset;
+      const auto found_here =
+          std::min<std::uint64_t>(piece.size_bytes, found - std::min(found, at));
+      TRY(copy_piece(file, source, task, piece, bytes.subspan(at, piece.size_bytes), found_here));
     }
-    TRY(pack_.add(file.row.path, static_cast<std::uint32_t>(offset / kBlockSize), piece));
-    context_.findings.add_read(read);
-    context_.observer.advance(size);
-    offset += size;
   }
   return {};
 }
 
-Result<void> FileCopier::add_zeros(const WalkedFile& file, const CopyRange& range) {
+Result<void> FileCopier::copy_piece(const WalkedFile& file, const File& source,
+                                    const CopyTask& task, const ByteRange& piece,
+                                    MutableByteView bytes, std::size_t read_bytes) {
+  const auto found = bytes.first(read_bytes);
+  if (context_.verify_checksums && file.is_relation) {
+    TRY(verify(file, source, piece.offset, found));
+  }
+  if (promise_) {
+    TRY(promise_->check(file, static_cast<std::uint32_t>(piece.offset / kBlockSize), found));
+  }
+  return add(file, task, piece, bytes);
+}
+
+Result<void> FileCopier::add(const WalkedFile& file, const CopyTask& task, const ByteRange& piece,
+                             ByteView bytes) {
+  const auto block = static_cast<std::uint32_t>(piece.offset / kBlockSize);
+  if (task.only_changed) {
+    TRY(pack_.add_if_changed(file.row.path, block, bytes));
+  } else {
+    TRY(pack_.add(file.row.path, block, bytes));
+  }
+  context_.observer.advance(piece.size_bytes);
+  return {};
+}
+
+Result<void> FileCopier::add_zeros(const WalkedFile& file, const CopyTask& task) {
   std::ranges::fill(buffer_, 0);
-  const std::uint64_t end = range.offset + range.size_bytes;
-  for (std::uint64_t offset = range.offset; offset < end; offset += kReadBytes) {
-    const auto size = std::min<std::uint64_t>(kReadBytes, end - offset);
-    const auto block = static_cast<std::uint32_t>(offset / kBlockSize);
-    TRY(pack_.add(file.row.path, block, ByteView(buffer_).first(size)));
+  ReadCutter cutter(task.ranges, kReadBytes, 0);
+  while (cutter.next()) {
+    for (const auto& piece : cutter.pieces()) {
+      TRY(add(file, task, piece, ByteView(buffer_).first(piece.size_bytes)));
+    }
   }
   return {};
 }
@@ -80,10 +112,9 @@ Result<void> FileCopier::add_zeros(const WalkedFile& file, const CopyRange& rang
 // Only whole pages that were really read: a page that the file ends in was cut off by a truncation,
 // which WAL replay repeats.
 Result<void> FileCopier::verify(const WalkedFile& file, const File& source, std::uint64_t offset,
-                                std::size_t read_bytes) {
-  for (std::size_t at = 0; at + kPageSizeBytes <= read_bytes; at += kPageSizeBytes) {
-    TRY(verify_page(file, source, offset + at,
-                    MutableByteView(buffer_).subspan(at, kPageSizeBytes)));
+                                MutableByteView bytes) {
+  for (std::size_t at = 0; at + kPageSizeBytes <= bytes.size(); at += kPageSizeBytes) {
+    TRY(verify_page(file, source, offset + at, bytes.subspan(at, kPageSizeBytes)));
   }
   return {};
 }

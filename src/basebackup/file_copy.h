@@ -1,5 +1,5 @@
-// Copies one file, or a part of a large one, from a running server's data directory into packs, as
-// the server's own base backup does (src/backend/backup/basebackup.c, sendFile): the size is what
+// Copies files, or parts of them, from a running server's data directory into packs, as the
+// server's own base backup does (src/backend/backup/basebackup.c, sendFile): the size is what
 // the walk saw; what is missing since is filled with zeros, since WAL replay repairs it; pages with
 // a wrong checksum are read once more, and reported if they stay wrong.
 #pragma once
@@ -9,7 +9,9 @@
 #include <stop_token>
 #include <vector>
 
+#include "basebackup/copy_task.h"
 #include "basebackup/directory_walk.h"
+#include "basebackup/promise_check.h"
 #include "basebackup/rate_limit.h"
 #include "common/observer.h"
 #include "repository/backup/backup_writer.h"
@@ -35,13 +37,6 @@ class CopyFindings {
   std::vector<ChecksumFailure> failures_;
 };
 
-// A part of a file that one thread copies: whole blocks, but for a file's end.
-struct CopyRange {
-  std::size_t file = 0;  // index into WalkedDirectory::files
-  std::uint64_t offset = 0;
-  std::uint64_t size_bytes = 0;
-};
-
 struct CopyContext {
   Lsn start_lsn;  // pages at or after it are repaired by replay
   bool verify_checksums = false;
@@ -54,22 +49,27 @@ struct CopyContext {
 // One per thread: owns the read buffer.
 class FileCopier {
  public:
-  FileCopier(CopyContext context, PackWriter& pack);
+  FileCopier(CopyContext context, PackWriter& pack, std::optional<PromiseChecker> promise = {});
 
-  // False: the file vanished and was read as a whole, so it needs no row. A vanished part of a
-  // larger file becomes zeros.
-  Result<bool> copy(const WalkedFile& file, const CopyRange& range);
+  // False: the file vanished, and the task is its only one, so it needs no row. Where it has more
+  // tasks, zeros take the place of what is missing. Either way WAL replay drops the file.
+  Result<bool> copy(const WalkedFile& file, const CopyTask& task);
 
  private:
-  Result<void> copy_open_file(const WalkedFile& file, const File& source, const CopyRange& range);
-  Result<void> add_zeros(const WalkedFile& file, const CopyRange& range);
+  Result<void> copy_ranges(const WalkedFile& file, const File& source, const CopyTask& task);
+  Result<void> copy_piece(const WalkedFile& file, const File& source, const CopyTask& task,
+                          const ByteRange& piece, MutableByteView bytes, std::size_t read_bytes);
+  Result<void> add_zeros(const WalkedFile& file, const CopyTask& task);
+  Result<void> add(const WalkedFile& file, const CopyTask& task, const ByteRange& piece,
+                   ByteView bytes);
   Result<void> verify(const WalkedFile& file, const File& source, std::uint64_t offset,
-                      std::size_t read_bytes);
+                      MutableByteView bytes);
   Result<void> verify_page(const WalkedFile& file, const File& source, std::uint64_t offset,
                            MutableByteView page);
 
   CopyContext context_;
   PackWriter& pack_;
+  std::optional<PromiseChecker> promise_;
   Bytes buffer_;
 };
 

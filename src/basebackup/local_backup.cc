@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "basebackup/file_copy.h"
+#include "basebackup/reading_plan.h"
 #include "postgres/backup_label.h"
 #include "postgres/control_file.h"
 
@@ -14,43 +15,50 @@ namespace pitr {
 
 namespace {
 
-// Large files are copied by several threads, in parts of this size.
-constexpr std::uint64_t kRangeBytes = 64ull << 20;
 constexpr const char* kControlFilePath = "global/pg_control";
-
-// Large parts first, so that no thread is left alone with one at the end.
-std::vector<CopyRange> cut_into_ranges(const WalkedDirectory& walked) {
-  std::vector<CopyRange> ranges;
-  for (std::size_t i = 0; i < walked.files.size(); ++i) {
-    const std::uint64_t size = walked.files[i].row.size_bytes;
-    for (std::uint64_t offset = 0; offset == 0 || offset < size; offset += kRangeBytes) {
-      ranges.push_back({i, offset, std::min(kRangeBytes, size - offset)});
-    }
-  }
-  std::ranges::stable_sort(ranges, std::greater<>(), &CopyRange::size_bytes);
-  return ranges;
-}
 
 // The threads that copy; the first error stops all of them.
 class CopyCrew {
  public:
-  CopyCrew(const WalkedDirectory& walked, BackupWriter& writer, CopyContext context)
-      : walked_(walked), ranges_(cut_into_ranges(walked)), writer_(writer), context_(context) {}
+  CopyCrew(const WalkedDirectory& walked, const ReadingPlan& plan, BackupWriter& writer,
+           CopyContext context)
+      : walked_(walked), plan_(plan), writer_(writer), context_(std::move(context)) {}
 
+  // Before run().
+  Result<void> check_promise(const IncarnationStore& store, const BackupBasis& basis,
+                             PromiseFindings& findings);
   Result<void> run(unsigned workers);
 
  private:
   void work();
   Result<void> copy_until_done();
+  std::optional<PromiseChecker> promise_checker() const;
 
   const WalkedDirectory& walked_;
-  const std::vector<CopyRange> ranges_;
+  const ReadingPlan& plan_;
   BackupWriter& writer_;
   const CopyContext context_;
+  const wal::ChangedBlocks* changed_ = nullptr;
+  PromiseFindings* promise_findings_ = nullptr;
+  std::optional<BlockDigests> promised_digests_;
   std::atomic<std::size_t> next_ = 0;
   std::mutex mutex_;
   std::optional<Error> failure_;
 };
+
+Result<void> CopyCrew::check_promise(const IncarnationStore& store, const BackupBasis& basis,
+                                     PromiseFindings& findings) {
+  promised_digests_ = TRY(BlockDigests::open(store, *basis.promised));
+  changed_ = &basis.changed;
+  promise_findings_ = &findings;
+  return {};
+}
+
+std::optional<PromiseChecker> CopyCrew::promise_checker() const {
+  if (!promised_digests_) return std::nullopt;
+  return PromiseChecker(promised_digests_->share(), *changed_, context_.start_lsn,
+                        *promise_findings_);
+}
 
 Result<void> CopyCrew::run(unsigned workers) {
   {
@@ -64,21 +72,21 @@ Result<void> CopyCrew::run(unsigned workers) {
 void CopyCrew::work() {
   auto copied = copy_until_done();
   if (copied) return;
-  next_ = ranges_.size();
+  next_ = plan_.tasks.size();
   std::lock_guard lock(mutex_);
   if (!failure_) failure_ = std::move(copied).error();
 }
 
 Result<void> CopyCrew::copy_until_done() {
   auto pack = TRY(writer_.new_pack_writer());
-  FileCopier copier(context_, *pack);
+  FileCopier copier(context_, *pack, promise_checker());
   while (true) {
     const std::size_t i = next_++;
-    if (i >= ranges_.size()) return pack->finish();
-    const CopyRange& range = ranges_[i];
-    const WalkedFile& file = walked_.files[range.file];
-    const bool is_there = TRY(copier.copy(file, range));
-    if (is_there && range.offset == 0) writer_.add_file(file.row);
+    if (i >= plan_.tasks.size()) return pack->finish();
+    const CopyTask& task = plan_.tasks[i];
+    const WalkedFile& file = walked_.files[task.file];
+    const bool is_there = TRY(copier.copy(file, task));
+    if (is_there && task.is_first) writer_.add_file(file.row, plan_.keep[task.file]);
   }
 }
 
@@ -117,7 +125,8 @@ Result<CopiedFiles> stop_backup(BackupSession& session, CopiedFiles copied) {
 }  // namespace
 
 Result<CopiedFiles> copy_local_files(BackupSession& session, Lsn start_lsn,
-                                     const BaseBackupRequest& request, BackupWriter& writer,
+                                     const BaseBackupRequest& request, const BackupBasis& basis,
+                                     const IncarnationStore& store, BackupWriter& writer,
                                      Observer& observer, std::stop_token stop) {
   const Path& data_directory = *request.data_directory;
   CopiedFiles copied;
@@ -131,21 +140,31 @@ Result<CopiedFiles> copy_local_files(BackupSession& session, Lsn start_lsn,
                     "at {}: it isn't the directory of the server connected to",
                     data_directory.native(), to_string(control.redo), to_string(start_lsn)));
   }
-  const auto walked = TRY(walk_data_directory(data_directory, copied.tablespaces,
-                                              session.server_major(), control.catalog_version));
+  auto walked = TRY(walk_data_directory(data_directory, copied.tablespaces, session.server_major(),
+                                        control.catalog_version));
+  const auto& older = basis.promised ? basis.promised : basis.parent;
+  if (older) TRY(find_older_sizes(store, *older, walked));
+  const auto plan = plan_reading(walked, basis);
   for (const auto& directory : walked.directories) writer.add_file(directory);
+  for (const auto i : plan.unread) writer.add_file(walked.files[i].row, plan.keep[i]);
 
-  observer.phase("copying files", walked.total_bytes);
+  observer.phase("copying files", plan.total_bytes);
   CopyFindings findings;
+  PromiseFindings promise_findings;
   RateLimit rate_limit(request.max_rate_bytes_per_second);
   const bool verify = request.verify_checksums && control.data_checksums();
   CopyContext context{start_lsn, verify, findings, rate_limit, observer, stop};
-  TRY(CopyCrew(walked, writer, context).run(request.workers));
+  CopyCrew crew(walked, plan, writer, context);
+  if (checks_promise(basis)) TRY(crew.check_promise(store, basis, promise_findings));
+  TRY(crew.run(request.workers));
 
   copied.control = TRY(copy_control_file(data_directory, writer));
   copied.read_bytes = findings.read_bytes();
   copied.checksum_failures = findings.failures();
   copied.checksum_failure_count = findings.failure_count();
+  copied.checked_blocks = promise_findings.checked_blocks();
+  copied.unlisted_broken_promises = promise_findings.not_kept();
+  copied.broken_promises = promise_findings.take();
   return stop_backup(session, std::move(copied));
 }
 

@@ -39,7 +39,7 @@ Result<void> PackCrew::pack_until_closed() {
   while (true) {
     const auto piece = TRY(queue_.pop());
     if (!piece) return pack->finish();
-    TRY(pack->add(piece->path, piece->first_block, piece->bytes));
+    TRY(pack->add_if_changed(piece->path, piece->first_block, piece->bytes));
   }
 }
 

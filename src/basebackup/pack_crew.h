@@ -1,5 +1,6 @@
-// Threads that put pieces of files into packs, for a producer that can't do it itself because it is
-// busy receiving. Bounded: add() blocks while they are behind.
+// Threads that put pieces of files into packs, where they differ from the parent's, for a producer
+// that can't do it itself because it is busy receiving. Bounded: add() blocks while they are
+// behind.
 #pragma once
 
 #include <mutex>
@@ -18,7 +19,7 @@ class PackCrew {
   PackCrew(BackupWriter& writer, unsigned workers);
   ~PackCrew();
 
-  // Pieces of whole blocks, but for a file's end.
+  // Pieces of whole blocks, but for a file's end. The files are added with Keep::kRest.
   Result<void> add(std::string path, std::uint32_t first_block, Bytes bytes);
   // Waits until everything is stored. Nothing may be added afterwards.
   Result<void> finish();

@@ -38,7 +38,7 @@ class RemoteSink final : public BaseBackupSink {
 };
 
 Result<void> RemoteSink::begin(const BaseBackupStart& start) {
-  BackupWriter* writer = TRY(start_writer_(start.start));
+  BackupWriter* writer = TRY(start_writer_(start.start, start.timeline));
   crew_.emplace(*writer, request_.workers);
   unpacker_.emplace(*writer, *crew_, observer_);
   std::uint64_t total_bytes = 0;

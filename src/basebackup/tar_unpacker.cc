@@ -95,7 +95,7 @@ Result<void> TarUnpacker::hand_over() {
 Result<void> TarUnpacker::entry_end() {
   if (!is_packed_) return {};
   TRY(hand_over());
-  writer_.add_file(file_);
+  writer_.add_file(file_, Keep::kRest);
   return {};
 }
 
@@ -110,7 +110,7 @@ Result<void> TarUnpacker::add_file(const std::string& path, ByteView content, Ti
     const auto block = static_cast<std::uint32_t>(at / kBlockSize);
     TRY(crew_.add(path, block, Bytes(part.begin(), part.end())));
   }
-  writer_.add_file(std::move(row));
+  writer_.add_file(std::move(row), Keep::kRest);
   return {};
 }
 

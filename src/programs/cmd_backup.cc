@@ -14,6 +14,7 @@
 #include "programs/terminal_progress.h"
 
 namespace pitr {
+
 namespace {
 
 // Draws what the agent tells.
@@ -101,7 +102,9 @@ Result<int> run_backup(const CommandContext& context, const BackupOptions& optio
   progress.finish();
   const auto& backup = *answered;
   print(context.json() ? backup.dump(2) : describe_new_backup(backup));
-  const bool is_suspect = backup.value("checksum_failure_count", 0) > 0;
+  const bool is_suspect = backup.value("checksum_failure_count", std::uint64_t{0}) > 0 ||
+                          backup.value(nlohmann::json::json_pointer("/promise/unexplained_count"),
+                                       std::uint64_t{0}) > 0;
   return is_suspect ? exit_code(ErrorKind::kCorrupt) : kExitSuccess;
 }
 

@@ -46,7 +46,7 @@ class CommandLine {
   InitOptions init_;
   BackupOptions backup_;
   FactsRebuildOptions facts_;
-  bool is_local_ = false, is_remote_ = false, is_full_ = false;
+  bool is_local_ = false, is_remote_ = false, is_full_ = false, is_independent_ = false;
   std::string shown_backup_ = "latest";
   std::string wal_path_;
   Command chosen_;
@@ -127,12 +127,19 @@ void CommandLine::add_backup() {
   auto* backup = add("backup", "Take a base backup", [this](const auto& context) {
     if (is_local_) backup_.method = BackupConfig::Method::kLocal;
     if (is_remote_) backup_.method = BackupConfig::Method::kRemote;
+    if (is_full_) backup_.read = ReadRequest::kFull;
+    if (is_independent_) backup_.read = ReadRequest::kIndependent;
     return run_backup(context, backup_);
   });
   add_cluster(backup, "Which cluster; default: the only one");
   backup->add_option("--label", backup_.label, "A text of yours, shown by list and show")
       ->type_name("TEXT");
-  backup->add_flag("--full", is_full_, "Read and store every file (so far every backup does)");
+  auto* full = backup->add_flag("--full", is_full_, "Read everything; store what differs");
+  auto* independent = backup->add_flag(
+      "--independent", is_independent_,
+      "Read and store everything, and compare with what the WAL says has not changed");
+  full->option_text(" ")->excludes(independent);
+  independent->option_text(" ");
   auto* local = backup->add_flag("--local", is_local_, "Read the files in data_directory");
   auto* remote =
       backup->add_flag("--remote", is_remote_, "Let the server send them over the connection");
@@ -145,6 +152,10 @@ void CommandLine::add_backup() {
       ->option_text("N");
   add_json(backup);
   backup->footer(
+      "Without --full and --independent only what changed since an earlier backup is read, where\n"
+      "the WAL provably tells what that is; else everything is read, and what differs is stored.\n"
+      "Either way the backup is whole: it restores by itself, and others don't need it.\n"
+      "What was chosen and why is said at the end, and by \"pitr show\".\n\n"
       "The agent takes it where one answers; else this program does, and streams the WAL that\n"
       "the backup needs by itself. Interrupting it cancels the backup, which then doesn't exist.");
 }

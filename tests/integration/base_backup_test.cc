@@ -9,6 +9,7 @@
 #include "postgres/page_checksum.h"
 #include "support/amcheck.h"
 #include "support/pgbench.h"
+#include "support/restored_backup.h"
 #include "support/streamed_repository.h"
 #include "support/subprocess.h"
 #include "support/unpacked_backup.h"
@@ -31,24 +32,6 @@ class BaseBackupTest : public testing::TestWithParam<Way> {
   TemporaryDirectory directory_ = must(TemporaryDirectory::create());
   int count_ = 0;
 };
-
-// Puts the stored WAL of timeline 1 into pg_wal and starts a server on the directory.
-TestCluster start_restored(StreamedRepository& repository, const BackupManifest& manifest,
-                           const Path& directory) {
-  const auto size = repository.archive().segment_size();
-  auto number = size.number_of(manifest.start_lsn);
-  while (true) {
-    auto available = must(repository.archive().read_available({manifest.timeline, number}));
-    if (available.bytes.empty()) break;
-    available.bytes.resize(size.bytes());
-    const auto name = segment_file_name({manifest.timeline, number}, size);
-    must(write_file_durably(directory / "pg_wal" / name, available.bytes));
-    ++number;
-  }
-  auto restored = must(TestCluster::adopt(directory));
-  must(restored.start());
-  return restored;
-}
 
 std::string checksum_of_table(TestCluster& cluster, const std::string& table) {
   return must(cluster.sql_value(fmt::format(
@@ -75,9 +58,8 @@ TEST_P(BaseBackupTest, ABackupTakenUnderLoadStartsWithEveryCommittedRow) {
   const auto listed = must(BackupCatalog(repository.store()).list());
   ASSERT_EQ(listed.size(), 1u);
   const auto directory = new_directory();
-  unpack_backup(repository.store(), must(BackupCatalog(repository.store()).manifest(listed[0])),
-                directory);
-  auto restored = start_restored(repository, manifest, directory);
+  auto restored = start_restored(
+      repository, must(BackupCatalog(repository.store()).manifest(listed[0])), directory);
   for (const auto* table : {"pgbench_accounts", "pgbench_history", "pgbench_tellers"}) {
     EXPECT_EQ(checksum_of_table(restored, table), checksum_of_table(cluster, table)) << table;
   }
@@ -182,7 +164,6 @@ TEST_P(BaseBackupTest, SegmentsAreReadInPartsByAllWorkers) {
   repository.stop_streaming();
   EXPECT_GT(manifest.packs.size(), 3u);
   const auto directory = new_directory();
-  unpack_backup(repository.store(), manifest, directory);
   auto restored = start_restored(repository, manifest, directory);
   EXPECT_EQ(checksum_of_table(restored, "wide"), checksum_of_table(cluster, "wide"));
 }

@@ -143,6 +143,14 @@ class Fields {
     return {};
   }
 
+  // Calls visit with the fields of an object.
+  template <typename Visit>
+  Result<void> inside(const char* field, const Visit& visit) const {
+    const Json* object = TRY(find(field));
+    if (!object->is_object()) return bad(field, "an object is expected");
+    return visit(Fields(*object, where(field)));
+  }
+
   Error bad(const char* field, std::string_view problem) const {
     return Error::corrupt(fmt::format("{}: {}", where(field), problem));
   }
@@ -204,6 +212,29 @@ static Result<void> read_server(const Fields& fields, BackupManifest& m) {
     TRY(item.read("oid", tablespace.oid));
     TRY(item.read_free_text("location", tablespace.location));
     m.tablespaces.push_back(std::move(tablespace));
+    return {};
+  });
+}
+
+static Result<void> read_reading(const Fields& fields, BackupManifest& m) {
+  const auto by = TRY(fields.text("by"));
+  bool is_known = false;
+  for (const auto reading :
+       {BackupReading::kEverything, BackupReading::kCompared, BackupReading::kChangedBlocks}) {
+    if (by != to_string(reading)) continue;
+    m.reading = reading;
+    is_known = true;
+  }
+  if (!is_known) return fields.bad("by", "no way of reading is named so");
+  TRY(fields.read_free_text("reason", m.reading_reason));
+  TRY(fields.read("checked_against", m.promise.against));
+  TRY(fields.read("checked_blocks", m.promise.checked_blocks));
+  TRY(fields.read("unexplained_count", m.promise.unexplained_count));
+  return fields.each("unexplained", [&](const Fields& item) -> Result<void> {
+    UnexplainedBlock block;
+    TRY(item.read_free_text("path", block.path));
+    TRY(item.read("block", block.block));
+    m.promise.blocks.push_back(std::move(block));
     return {};
   });
 }
@@ -299,6 +330,10 @@ Result<BackupManifest> decode_manifest(ByteView bytes) {
   TRY(read_server(fields, manifest));
   std::uint32_t format = 0;
   TRY(fields.read("format", format));
+  if (format != kFormatWithoutLayers) {
+    TRY(fields.inside("reading",
+                      [&](const Fields& reading) { return read_reading(reading, manifest); }));
+  }
   TRY(read_contents(fields, manifest, *segment_size, format));
   return manifest;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,13 @@ namespace pitr {
 
 enum class BackupMethod { kLocal, kRemote };
 
+// How a backup came by its blocks.
+enum class BackupReading : std::uint8_t {
+  kEverything,     // all was read and stored; nothing is taken from another backup
+  kCompared,       // all was read; blocks that differ from the parent's were stored
+  kChangedBlocks,  // of relations only what the WAL since the parent names was read
+};
+
 struct TablespaceInfo {
   std::uint32_t oid = 0;
   std::string location;  // absolute path of the symlink's target; empty: in place
@@ -24,6 +32,21 @@ struct TablespaceInfo {
 struct ChecksumFailure {
   std::string path;
   std::uint32_t block = 0;  // in the file
+};
+
+// A block that is not as the WAL says that it has to be.
+struct UnexplainedBlock {
+  std::string path;
+  std::uint32_t block = 0;  // in the file
+};
+
+// What a backup that read everything found where the WAL since another one says that nothing
+// changed: blocks that differ there from that backup's were not written by way of the WAL.
+struct PromiseCheck {
+  std::optional<BackupId> against;       // none: nothing was compared
+  std::uint64_t checked_blocks = 0;      // that had to be the same
+  std::uint64_t unexplained_count = 0;   // of them are not
+  std::vector<UnexplainedBlock> blocks;  // capped
 };
 
 struct PackInfo {
@@ -50,6 +73,9 @@ struct BackupManifest {
   std::string label;
   std::string host;
   std::optional<BackupId> parent;
+  BackupReading reading = BackupReading::kEverything;
+  std::string reading_reason;  // for people
+  PromiseCheck promise;
   std::uint32_t server_version_num = 0;
   std::uint64_t segment_size_bytes = 0;
   std::uint32_t catalog_version = 0;
@@ -89,6 +115,8 @@ struct BackupManifest {
 };
 
 inline constexpr std::int64_t kManifestFormat = 2;  // written, and the newest that is read
+
+std::string_view to_string(BackupReading reading);  // "everything", "compared", "changed blocks"
 
 Bytes encode_manifest(const BackupManifest& manifest);
 // kCorrupt names the field; kInvalid: a newer format.

@@ -52,6 +52,31 @@ static Json table_list(const std::vector<TableInfo>& tables) {
   return list;
 }
 
+std::string_view to_string(BackupReading reading) {
+  switch (reading) {
+    case BackupReading::kEverything:
+      return "everything";
+    case BackupReading::kCompared:
+      return "compared";
+    case BackupReading::kChangedBlocks:
+      return "changed blocks";
+  }
+  return "?";
+}
+
+static Json reading_of(const BackupManifest& m) {
+  Json unexplained = Json::array();
+  for (const auto& block : m.promise.blocks) {
+    unexplained.push_back({{"path", free_text(block.path)}, {"block", block.block}});
+  }
+  return {{"by", to_string(m.reading)},
+          {"reason", free_text(m.reading_reason)},
+          {"checked_against", m.promise.against ? Json(m.promise.against->text()) : Json()},
+          {"checked_blocks", m.promise.checked_blocks},
+          {"unexplained_count", m.promise.unexplained_count},
+          {"unexplained", std::move(unexplained)}};
+}
+
 static void write_lists(Json& json, const BackupManifest& manifest) {
   for (const auto& tablespace : manifest.tablespaces) {
     json["tablespaces"].push_back(
@@ -79,6 +104,7 @@ Bytes encode_manifest(const BackupManifest& m) {
       {"label", free_text(m.label)},
       {"host", free_text(m.host)},
       {"parent", m.parent ? Json(m.parent->text()) : Json()},
+      {"reading", reading_of(m)},
       {"server_version_num", m.server_version_num},
       {"catalog_version", m.catalog_version},
       {"timeline", m.timeline.value()},
@@ -120,6 +146,8 @@ std::string to_backup_json(const BackupManifest& m) {
       {"major_version", m.incarnation.major_version},
       {"method", m.method == BackupMethod::kLocal ? "local" : "remote"},
       {"parent", m.parent ? Json(m.parent->text()) : Json()},
+      {"read_by", to_string(m.reading)},
+      {"reason", free_text(m.reading_reason)},
       {"timeline", m.timeline.value()},
       {"start_lsn", to_string(m.start_lsn)},
       {"stop_lsn", to_string(m.stop_lsn)},
@@ -130,6 +158,7 @@ std::string to_backup_json(const BackupManifest& m) {
       {"read_bytes", m.read_bytes},
       {"stored_bytes", m.stored_bytes},
       {"checksum_failure_count", m.checksum_failure_count},
+      {"unexplained_block_count", m.promise.unexplained_count},
   };
   return json.dump(2) + "\n";
 }

@@ -23,6 +23,9 @@ BackupManifest full_manifest() {
   m.label = "before \"upgrade\"\n";
   m.host = "db1";
   m.parent = parent;
+  m.reading = BackupReading::kChangedBlocks;
+  m.reading_reason = "of \"WAL\"";
+  m.promise = {parent, 1ull << 40, 2, {{"base/5/16384.1", 7}}};
   m.server_version_num = 170'002;
   m.segment_size_bytes = 64 << 20;
   m.catalog_version = 202'406'281;

@@ -1,0 +1,148 @@
+#include "basebackup/backup_basis.h"
+
+#include <fmt/format.h>
+
+#include <ranges>
+
+#include "common/retry.h"
+#include "postgres/data_directory.h"
+#include "repository/backup/backup_reader.h"
+#include "repository/wal/changes_between.h"
+#include "repository/wal/wal_coverage.h"
+
+namespace pitr {
+namespace {
+
+constexpr Milliseconds kPollInterval{20};
+// Older ones are of no use where none of these is.
+constexpr std::size_t kMostCandidates = 50;
+
+bool has_digests(const IncarnationStore& store, const BackupManifest& manifest) {
+  const auto& keyring = store.repository().keyring();
+  const auto epoch = manifest.digest_epoch;
+  const bool is_comparable = epoch == 0 ? keyring.empty() : keyring.find(epoch) != nullptr;
+  return is_comparable && !manifest.digest_tables.empty();
+}
+
+// Newest first, up to the first one that the WAL may tell about.
+Result<std::vector<ParentCandidate>> find_candidates(const IncarnationStore& store,
+                                                     const ClusterNow& now, Observer& observer) {
+  const BackupCatalog catalog(store);
+  std::vector<ParentCandidate> candidates;
+  const auto ids = TRY(catalog.list());
+  for (const auto& id : std::views::reverse(ids)) {
+    if (candidates.size() == kMostCandidates) break;
+    auto manifest = catalog.manifest(id);
+    if (!manifest && manifest.error().kind() == ErrorKind::kTransient) return manifest.error();
+    if (!manifest) {
+      observer.warn(
+          fmt::format("the manifest of backup {} cannot be read, so no backup builds on "
+                      "it: {}",
+                      id.text(), manifest.error().message()));
+      continue;
+    }
+    const bool digests = has_digests(store, *manifest);
+    candidates.push_back({std::move(*manifest), digests});
+    if (digests && unfit_by_history(candidates.back().manifest, now).empty()) break;
+  }
+  return candidates;
+}
+
+class ChangeFinder {
+ public:
+  ChangeFinder(const WalArchive& archive, const FactsStore& facts, const BasisRequest& request,
+               const Clock& clock, std::stop_token stop)
+      : archive_(archive),
+        facts_(facts),
+        request_(request),
+        clock_(clock),
+        stop_(std::move(stop)) {}
+
+  // Range start is the start's redo: blocks changed while the files were read, after they were
+  // read, are in the WAL from there on.
+  Result<std::string> why_not_covered(const BackupManifest& since) {
+    const auto deadline = clock_.steady_now() + request_.wal_timeout;
+    const auto& now = request_.now;
+    std::optional<std::string> before;
+    while (true) {
+      found_ = TRY(changes_between(archive_, facts_, now.history, since.start_lsn, now.start_lsn));
+      // WAL arrives while it is looked at: what is missing is missing if it still is.
+      const bool may_come =
+          !found_.is_covered() && (found_.may_come || before != found_.not_covered);
+      if (!may_come || clock_.steady_now() >= deadline) return found_.not_covered;
+      before = found_.not_covered;
+      if (!sleep_for(kPollInterval, stop_)) return Error::cancelled("the backup was stopped");
+    }
+  }
+  ChangesInRange take() { return std::move(found_); }
+
+ private:
+  const WalArchive& archive_;
+  const FactsStore& facts_;
+  const BasisRequest& request_;
+  const Clock& clock_;
+  const std::stop_token stop_;
+  ChangesInRange found_;
+};
+
+// They may be right by now, or damaged in another way.
+void mark_damaged_pages(const BackupManifest& backup, wal::ChangedBlocks& changed) {
+  for (const auto& failure : backup.checksum_failures) {
+    const auto slash = failure.path.rfind('/');
+    if (slash == std::string::npos) continue;
+    const auto place = parse_relation_directory(failure.path.substr(0, slash));
+    const auto file = parse_relation_file_name(failure.path.substr(slash + 1));
+    if (!place || !file || file->fork != Fork::kMain) continue;
+    changed.mark({place->tablespace, place->database, file->number},
+                 file->segment * wal::ChangedBlocks::kBlocksPerSegment + failure.block);
+  }
+}
+
+// Behind a switch of timelines or on a standby the files were made by replaying WAL, which leaves
+// out the hint bits that were set on a page right after its image was logged.
+bool is_all_logged(const BackupManifest& since, const BasisRequest& request,
+                   const ChangesInRange& changes) {
+  const bool is_same_server = since.timeline == request.now.history.timeline() &&
+                              !since.from_standby && !request.from_standby;
+  const bool by_checksums =
+      since.data_checksum_version != 0 && request.now.data_checksum_version != 0;
+  const bool by_setting =
+      since.wal_log_hints && request.wal_log_hints && !changes.wal_log_hints_off;
+  return is_same_server && (by_checksums || by_setting);
+}
+
+}  // namespace
+
+Result<BackupBasis> find_basis(const WalArchive& archive, const FactsStore& facts,
+                               const BasisRequest& request, const Clock& clock, Observer& observer,
+                               std::stop_token stop) {
+  auto candidates = TRY(find_candidates(archive.store(), request.now, observer));
+  ChangeFinder finder(archive, facts, request, clock, std::move(stop));
+  auto choice =
+      TRY(choose_backup(candidates, request.now, request.read, [&](const BackupManifest& since) {
+        return finder.why_not_covered(since);
+      }));
+  BackupBasis basis;
+  basis.reading = choice.reading;
+  basis.reason = std::move(choice.reason);
+  if (choice.parent) basis.parent = candidates[*choice.parent].manifest;
+  if (!choice.promised) return basis;
+  basis.promised = std::move(candidates[*choice.promised].manifest);
+  auto changes = finder.take();
+  basis.all_is_logged = is_all_logged(*basis.promised, request, changes);
+  basis.changed = std::move(changes.blocks);
+  mark_damaged_pages(*basis.promised, basis.changed);
+  return basis;
+}
+
+Result<TimelineHistory> cluster_history(const std::optional<Path>& data_directory,
+                                        const WalArchive& archive, TimelineId timeline) {
+  if (data_directory && timeline != TimelineId(1)) {
+    const auto own = read_text_file(*data_directory / "pg_wal" / history_file_name(timeline));
+    if (own) return TimelineHistory::parse(timeline, *own);
+    if (own.error().kind() != ErrorKind::kNotFound) return own.error();
+  }
+  return stored_history(archive, timeline);
+}
+
+}  // namespace pitr
