@@ -104,6 +104,12 @@ Result<InPlaceRestore> InPlaceRestore::open(const IncarnationStore& store, WalAr
   return restore;
 }
 
+std::optional<TimelineId> InPlaceRestore::own_timeline() const {
+  const bool is_known = cluster_.not_whole.empty() || cluster_.interrupted;
+  if (!is_known || cluster_.timeline == TimelineId()) return std::nullopt;
+  return cluster_.timeline;
+}
+
 Result<void> InPlaceRestore::archive_wal() {
   if (!wal_) return {};
   SegmentIngest ingest(*archive_, *facts_);

@@ -31,7 +31,8 @@ struct RewriteView {
   std::uint64_t missing_files = 0;
   std::uint64_t extra_entries = 0;
   std::vector<std::string> notes;
-  std::string safety;  // what is done about undoing; empty: nothing
+  bool is_own_timeline = false;  // followed because it is the cluster's
+  std::string safety;            // what is done about undoing; empty: nothing
 };
 
 struct PreparedRewrite {
@@ -62,6 +63,9 @@ class InPlaceRestore {
                                      FactsStore& facts, const Path& data_directory);
 
   const StoppedCluster& cluster() const { return cluster_; }
+  // The timeline to follow where none is asked for: a copy that was restored elsewhere may have
+  // made a newer one. nullopt: nothing is known of the cluster's.
+  std::optional<TimelineId> own_timeline() const;
   // Brings what the repository doesn't hold of pg_wal there. Before the plan is made.
   Result<void> archive_wal();
   // only_shown: for a dry run, which archives nothing.

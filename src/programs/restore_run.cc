@@ -63,7 +63,7 @@ class RestoreRun {
   Result<void> lock_data_directory();
   Result<void> open_in_place(const IncarnationStore& store, WalArchive& archive, FactsStore& facts);
   Result<void> choose_places(const RestorePlan& plan);
-  Result<std::vector<TablespaceMapping>> mappings() const;
+  Result<std::vector<TablespaceMapping>> mappings(const RestorePlan& plan) const;
   RewritePlaces rewrite_places(const RestorePlan& plan) const;
   Result<void> prepare_rewrite(const RestorePlan& plan, const IncarnationStore& store);
   Result<void> make_undoable(const RestorePlan& plan);
@@ -90,7 +90,7 @@ class RestoreRun {
   std::vector<TablespacePlace> tablespaces_;
   std::vector<PlaceState> places_;
   std::optional<InPlaceRestore> in_place_;
-  std::vector<TablespaceMapping> in_place_tablespaces_;
+  bool follows_own_timeline_ = false;
   std::optional<PreparedRewrite> rewrite_;
   UniqueFd lock_;  // of the data directory, while it is rewritten
 };
@@ -166,7 +166,6 @@ static std::string version_directory_of(const RestorePlan& plan) {
 Result<void> RestoreRun::open_in_place(const IncarnationStore& store, WalArchive& archive,
                                        FactsStore& facts) {
   in_place_ = TRY(InPlaceRestore::open(store, archive, facts, *data_directory_));
-  in_place_tablespaces_ = TRY(tablespace_links(*data_directory_));
   if (!arguments_.dry_run) {
     progress_.phase("archiving the cluster's own WAL", 0);
     TRY(in_place_->archive_wal());
@@ -176,7 +175,7 @@ Result<void> RestoreRun::open_in_place(const IncarnationStore& store, WalArchive
 
 Result<void> RestoreRun::choose_places(const RestorePlan& plan) {
   if (!data_directory_) return {};
-  const auto where = TRY(mappings());
+  const auto where = TRY(mappings(plan));
   tablespaces_ = TRY(place_tablespaces(plan.backup, *data_directory_, where));
   const auto version_directory = version_directory_of(plan);
   auto* const inspect = arguments_.delta && arguments_.force ? inspect_any_places : inspect_places;
@@ -185,11 +184,11 @@ Result<void> RestoreRun::choose_places(const RestorePlan& plan) {
 }
 
 // In place, tablespaces stay where the cluster has them now.
-Result<std::vector<TablespaceMapping>> RestoreRun::mappings() const {
+Result<std::vector<TablespaceMapping>> RestoreRun::mappings(const RestorePlan& plan) const {
   auto given = TRY(parse_mappings(arguments_.tablespace_map));
   if (!arguments_.in_place) return given;
   if (!given.empty()) return Error::invalid("--tablespace-map does not fit --in-place");
-  return in_place_tablespaces_;
+  return tablespace_links(*data_directory_, plan.backup);
 }
 
 RewritePlaces RestoreRun::rewrite_places(const RestorePlan& plan) const {
@@ -208,6 +207,7 @@ Result<void> RestoreRun::prepare_rewrite(const RestorePlan& plan, const Incarnat
   progress_.finish();
   if (!in_place_) return {};
   auto& view = rewrite_->view;
+  view.is_own_timeline = follows_own_timeline_;
   const auto& journal = rewrite_->rewrite.journal;
   if (!journal.undo.empty()) {
     view.safety = "taken before the interruption; undo: " + journal.undo;
@@ -345,13 +345,18 @@ RestoreView RestoreRun::view(const RestorePlan& plan) const {
 
 Result<int> RestoreRun::run() {
   TRY(open());
-  const auto request = TRY(parse_request(arguments_, asked_.target));
+  auto request = TRY(parse_request(arguments_, asked_.target));
   const auto store = TRY(open_incarnation(access_->repository(), arguments_, cluster_->name));
   WalArchive archive(store);
   FactsStore facts(store);
   if (arguments_.in_place) TRY(open_in_place(store, archive, facts));
   PlanSources sources{archive, facts, {}};
   sources.backups = TRY(BackupCatalog(store).manifests());
+  const bool leaves_timeline_open = !request.timeline && !request.backup && !arguments_.immediate;
+  if (in_place_ && leaves_timeline_open) {
+    request.timeline = in_place_->own_timeline();
+    follows_own_timeline_ = request.timeline.has_value();
+  }
   const auto plan = TRY(make_plan(sources, request));
   TRY(choose_places(plan));
   if (in_place_ || arguments_.delta) TRY(prepare_rewrite(plan, store));

@@ -57,7 +57,8 @@ void PlanText::add_target() {
 
 void PlanText::add_timeline() {
   auto text = to_string(plan_.timeline());
-  text += plan_.timeline_was_given                                ? " (as asked for)"
+  text += view_.rewrite && view_.rewrite->is_own_timeline         ? " (the cluster's own)"
+          : plan_.timeline_was_given                              ? " (as asked for)"
           : std::holds_alternative<TargetImmediate>(plan_.target) ? " (the backup's own)"
                                                                   : " (the newest that is stored)";
   line("timeline", text);

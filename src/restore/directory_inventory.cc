@@ -129,15 +129,17 @@ Result<void> Inventory::tablespace_link(const Path& path, const TablespacePlace*
   const auto target = fs::read_symlink(path, failure);
   if (failure) return Error::from_errno(failure.value(), "reading the link " + path.string());
   if (place && target.lexically_normal() == place->location) return {};
-  add_extra(path);
   // Of this cluster and unknown to the backup: made, or moved here, since. Another version's
-  // directory beside it is another cluster's.
+  // directory beside it is another cluster's. Removed before the link, by which it is found.
   const bool is_filled = std::ranges::any_of(request_.tablespaces, [&](const auto& other) {
     return other.location == target.lexically_normal();
   });
-  if (!request_.is_own || is_filled || !target.is_absolute()) return {};
   const auto versions = target / request_.version_directory;
-  if (fs::is_directory(fs::symlink_status(versions, failure))) add_extra(versions);
+  if (request_.is_own && !is_filled && target.is_absolute() &&
+      fs::is_directory(fs::symlink_status(versions, failure))) {
+    add_extra(versions);
+  }
+  add_extra(path);
   return {};
 }
 

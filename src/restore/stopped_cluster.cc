@@ -125,7 +125,8 @@ Result<StoppedCluster> inspect_stopped_cluster(const Path& data_directory,
   return cluster;
 }
 
-Result<std::vector<TablespaceMapping>> tablespace_links(const Path& data_directory) {
+Result<std::vector<TablespaceMapping>> tablespace_links(const Path& data_directory,
+                                                        const BackupManifest& backup) {
   std::vector<TablespaceMapping> mappings;
   std::error_code failure;
   fs::directory_iterator iterator(data_directory / "pg_tblspc", failure);
@@ -134,7 +135,13 @@ Result<std::vector<TablespaceMapping>> tablespace_links(const Path& data_directo
     if (!iterator->is_symlink(failure)) continue;
     auto target = fs::read_symlink(iterator->path(), failure);
     if (failure) break;
-    mappings.push_back({iterator->path().filename().string(), std::move(target)});
+    const auto oid = iterator->path().filename().string();
+    const auto is_it = [&](const TablespaceInfo& known) {
+      return std::to_string(known.oid) == oid;
+    };
+    if (std::ranges::any_of(backup.tablespaces, is_it)) {
+      mappings.push_back({oid, std::move(target)});
+    }
   }
   if (failure) {
     return Error::from_errno(failure.value(), "reading the links in " + data_directory.string());

@@ -27,8 +27,10 @@ struct StoppedCluster {
 Result<StoppedCluster> inspect_stopped_cluster(const Path& data_directory,
                                                std::uint64_t system_identifier);
 
-// Where the directory's tablespaces lie now, as mappings of place_tablespaces().
-Result<std::vector<TablespaceMapping>> tablespace_links(const Path& data_directory);
+// Where the directory has the backup's tablespaces now, as mappings of place_tablespaces(). The
+// backup doesn't know those that were made since.
+Result<std::vector<TablespaceMapping>> tablespace_links(const Path& data_directory,
+                                                        const BackupManifest& backup);
 
 // Why the files say that fsync was off; empty: they don't. postmaster.opts has what the last start
 // was given, the configuration files what it read (without what they include).

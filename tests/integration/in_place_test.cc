@@ -263,6 +263,62 @@ INSTANTIATE_TEST_SUITE_P(Kinds, InPlaceTest,
                                               kind.is_killed ? "Killed" : "");
                          });
 
+TEST(InPlaceTablespaceTest, StayWhereTheyAreAndLaterOnesAreEmptied) {
+  const auto home = must(TemporaryDirectory::create());
+  const auto old_space = home.path() / "old";
+  const auto new_space = home.path() / "new";
+  fs::create_directory(old_space);
+  fs::create_directory(new_space);
+  InPlace in_place({});
+  must(in_place.cluster_.sql(
+      fmt::format("CREATE TABLESPACE old_space LOCATION '{}'", old_space.string())));
+  must(
+      in_place.cluster_.sql("CREATE TABLE kept TABLESPACE old_space AS SELECT * FROM quiet;"
+                            "CREATE TABLE moved AS SELECT * FROM quiet"));
+  in_place.back_up();
+  must(in_place.cluster_.sql("UPDATE kept SET filler = 'before the target' WHERE i % 7 = 0"));
+  const auto target = in_place.here();
+  must(in_place.cluster_.sql(
+      fmt::format("CREATE TABLESPACE new_space LOCATION '{}'", new_space.string())));
+  must(
+      in_place.cluster_.sql("ALTER TABLE moved SET TABLESPACE new_space;"
+                            "CREATE TABLE more TABLESPACE old_space AS SELECT * FROM quiet;"
+                            "UPDATE kept SET filler = 'behind the target'"));
+  const char* query =
+      "SELECT (SELECT md5(string_agg(k::text, ',' ORDER BY i)) FROM kept k) || (SELECT count(*) "
+      "FROM moved) || (SELECT string_agg(spcname, ',' ORDER BY spcname) FROM pg_tablespace)";
+  const auto last = must(in_place.cluster_.sql_value(query));
+  in_place.catch_up();
+  in_place.stop();
+  std::ofstream(new_space / "not_ours") << "x";
+  // pg_wal on another disk.
+  const auto wal = home.path() / "wal";
+  fs::rename(in_place.directory() / "pg_wal", wal);
+  fs::create_directory_symlink(wal, in_place.directory() / "pg_wal");
+
+  auto output = in_place.restore({"--lsn", target});
+  ASSERT_EQ(output.status.exit_code, 0) << story(output);
+  EXPECT_EQ(nlohmann::json::parse(output.out)["plan"]["rewrite"]["mode"], "by facts");
+  EXPECT_TRUE(fs::is_symlink(in_place.directory() / "pg_wal"));
+  EXPECT_TRUE(fs::exists(wal / "archive_status"));
+  EXPECT_TRUE(fs::exists(new_space / "not_ours"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(new_space), fs::directory_iterator()), 1);
+  const std::string undo = nlohmann::json::parse(output.out)["undo"];
+  in_place.state_in_place();
+  EXPECT_EQ(must(in_place.cluster_.sql_value("SELECT count(*) FROM kept WHERE filler = 'before the "
+                                             "target'")),
+            "857");
+  EXPECT_EQ(must(in_place.cluster_.sql_value("SELECT count(*) FROM pg_tablespace")), "3");
+  in_place.stop();
+  fs::remove(new_space / "not_ours");
+  output = must(
+      run_command({"/bin/sh", "-c", std::string(PITR_PROGRAM_DIRECTORY) + "/" + undo + " --yes"},
+                  {.environment = {{"TZ", "UTC"}}}, Seconds(180)));
+  ASSERT_EQ(output.status.exit_code, 0) << story(output);
+  in_place.state_in_place();
+  EXPECT_EQ(must(in_place.cluster_.sql_value(query)), last);
+}
+
 TEST(InPlaceRefusalTest, SaysWhyAndTouchesNothing) {
   InPlace in_place({});
   in_place.back_up();
