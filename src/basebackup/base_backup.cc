@@ -201,9 +201,10 @@ Result<void> BaseBackup::wait_for_wal(const BackupManifest& manifest) {
   const auto history = TRY(stored_history(archive_, manifest.timeline));
   const auto deadline = clock_.steady_now() + request_.wal_timeout;
   while (true) {
-    const auto coverage =
+    auto coverage =
         TRY(wal_coverage(archive_, facts_, history, manifest.start_lsn, manifest.stop_lsn));
     if (coverage.ended_by.empty()) return {};
+    if (coverage.damage) return std::move(*coverage.damage);
     if (clock_.steady_now() > deadline) {
       return Error::transient(fmt::format("the WAL of the backup ({} to {}) did not arrive in the "
                                           "repository: {}; the backup is not published",

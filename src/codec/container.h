@@ -150,12 +150,14 @@ class ContainerScanner {
   ContainerScanner& operator=(ContainerScanner&&) noexcept;
   ~ContainerScanner();
 
-  // Appends the next frame's plain bytes; false at the end: a footer, the last byte, or bytes that
-  // are no whole authentic frame, as an interrupted append leaves them. kCorrupt where an authentic
-  // frame, or a footer, follows bytes that are none: then something in the middle is damaged. (A
-  // damaged last frame can't be told from a torn one.)
+  // Appends the next frame's plain bytes; false at the end: a footer, the last byte, or what an
+  // append leaves that was interrupted before its sync returned. That is a frame whose end is cut
+  // off, or one with sectors that were never written and so read as zeros. kCorrupt where bytes
+  // that are no frame can't come from that: all of them were written, or an authentic frame or a
+  // footer follows. (A file that lost its end, or had it zeroed, looks like an interrupted append.)
   Result<bool> next(Bytes& into);
-  bool was_torn() const;  // after false: something followed that is no whole frame
+  // After false: how many bytes followed that are no whole frame.
+  std::uint64_t torn_bytes() const;
 
  private:
   struct Impl;

@@ -12,6 +12,10 @@ using namespace container;
 // Headers with a right check are rare by chance (one in 2^32); more than a few whose frames are not
 // authentic were made by somebody.
 static constexpr int kMostCandidates = 64;
+// What reaches a disk whole or not at all.
+static constexpr std::size_t kSectorSize = 512;
+// Fewer zeros than this are no sign that nothing was written there: tags and payloads are random.
+static constexpr std::size_t kFewestZeros = 4;
 
 struct ContainerScanner::Impl {
   ByteView stored;
@@ -33,15 +37,15 @@ struct ContainerScanner::Impl {
     return false;
   }
 
-  Error damaged(std::string_view what) {
+  Error damaged(std::string_view what, std::string_view how = "damaged, and more follows it") {
     ended = true;
-    return Error::corrupt(
-        fmt::format("{} of {} is damaged, and more follows it", what, object_name));
+    return Error::corrupt(fmt::format("{} of {} is {}", what, object_name, how));
   }
 
   Result<bool> next(Bytes& into);
   Result<bool> check_end(const FrameHeader& footer);
-  Result<bool> decide_damage();
+  Result<bool> decide_damage(std::size_t frame_size);
+  bool may_be_unwritten(std::size_t frame_size) const;
   Result<bool> later_frame_follows();
   bool trailer_follows() const;
 };
@@ -81,7 +85,7 @@ Result<bool> ContainerScanner::Impl::next(Bytes& into) {
   if (ended) return false;
   if (rest().empty()) return end(false);
   const auto frame = parse_frame_header(rest(), secrets.seed);
-  if (!frame || frame->number != frame_count) return decide_damage();
+  if (!frame || frame->number != frame_count) return decide_damage(kFrameHeaderSize);
   if (frame->stored_size() > rest().size()) return end(true);
   if (frame->last) return check_end(*frame);
 
@@ -95,7 +99,7 @@ Result<bool> ContainerScanner::Impl::next(Bytes& into) {
     return std::move(opened).error().with_context(
         fmt::format("frame {} of {}", frame_count, object_name));
   }
-  if (!*opened) return decide_damage();
+  if (!*opened) return decide_damage(frame->stored_size());
   append_table_row(bytes, frame->plain_size, table);
   position += bytes.size();
   frames_size += bytes.size();
@@ -126,12 +130,30 @@ Result<bool> ContainerScanner::Impl::check_end(const FrameHeader& footer) {
   return damaged("the end");
 }
 
-// The bytes at the position are no frame: torn, unless a later frame or the container's end
-// follows.
-Result<bool> ContainerScanner::Impl::decide_damage() {
+// The bytes at the position are no frame, of which at least so many bytes belong to one.
+Result<bool> ContainerScanner::Impl::decide_damage(std::size_t frame_size) {
+  const auto name = fmt::format("frame {}", frame_count);
   const auto followed = TRY(later_frame_follows());
-  if (followed || trailer_follows()) return damaged(fmt::format("frame {}", frame_count));
+  if (followed || trailer_follows()) return damaged(name);
+  if (!may_be_unwritten(frame_size)) return damaged(name, "damaged");
   return end(true);
+}
+
+// Power loss takes sectors of an append away, in any order, before its sync has returned: they are
+// cut off, or read as zeros. What was changed later has neither.
+bool ContainerScanner::Impl::may_be_unwritten(std::size_t frame_size) const {
+  if (frame_size > rest().size()) return true;
+  const auto end_of_frame = position + frame_size;
+  auto zeros_from = stored.size();
+  while (zeros_from > position && stored[zeros_from - 1] == 0) --zeros_from;
+  if (zeros_from < end_of_frame && stored.size() - zeros_from >= kFewestZeros) return true;
+  for (auto at = position; at < end_of_frame;) {
+    const auto sector_end = std::min(end_of_frame, (at / kSectorSize + 1) * kSectorSize);
+    const auto part = stored.subspan(at, sector_end - at);
+    if (part.size() >= kFewestZeros && all_zero(part)) return true;
+    at = sector_end;
+  }
+  return false;
 }
 
 Result<bool> ContainerScanner::Impl::later_frame_follows() {
@@ -166,8 +188,8 @@ Result<bool> ContainerScanner::next(Bytes& into) {
   return impl_->next(into);
 }
 
-bool ContainerScanner::was_torn() const {
-  return impl_->torn;
+std::uint64_t ContainerScanner::torn_bytes() const {
+  return impl_->torn ? impl_->rest().size() : 0;
 }
 
 }  // namespace pitr

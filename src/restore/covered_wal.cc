@@ -7,9 +7,8 @@
 namespace pitr {
 
 Result<CoveredWal> CoveredWal::open(const WalArchive& archive, const FactsStore& facts,
-                                    const TimelineHistory& history, Lsn from,
-                                    std::optional<Lsn> until) {
-  auto coverage = TRY(wal_coverage(archive, facts, history, from, until));
+                                    const TimelineHistory& history, Lsn from, EnoughWal is_enough) {
+  auto coverage = TRY(wal_coverage(archive, facts, history, from, std::move(is_enough)));
   return CoveredWal(archive, history, from, std::move(coverage));
 }
 
@@ -39,7 +38,7 @@ Result<Bytes> CoveredWal::read(std::uint64_t number) {
   if (covered.is_complete) {
     bytes = TRY(archive_->read_segment(covered.segment));
   } else {
-    auto available = TRY(archive_->read_available(covered.segment));
+    auto available = TRY(archive_->read_up_to_damage(covered.segment));
     bytes = std::move(available.bytes);
   }
   const auto left = history_.switch_point(covered.segment.timeline);

@@ -18,12 +18,18 @@ class CoveredWal {
  public:
   static Result<CoveredWal> open(const WalArchive& archive, const FactsStore& facts,
                                  const TimelineHistory& history, Lsn from,
-                                 std::optional<Lsn> until = std::nullopt);
+                                 EnoughWal is_enough = goes_on_to_the_end);
+  static bool goes_on_to_the_end(const WalCoverage&) { return false; }
 
   Lsn start() const { return from_; }
   Lsn end() const { return coverage_.end; }
   Lsn last_record() const { return coverage_.last_record; }
   const std::string& ended_by() const { return coverage_.ended_by; }
+  // What ends it, where that is a damaged object; what half a frame at its end is.
+  const std::optional<Error>& damage() const { return coverage_.damage; }
+  const std::optional<TornEnd>& torn() const { return coverage_.torn; }
+  // It ends because no more was asked for.
+  bool is_bounded() const { return coverage_.ended_by.empty(); }
   // WAL is stored, or known to exist, behind the end.
   bool has_gap() const;
   const std::vector<CoveredSegment>& segments() const { return coverage_.segments; }

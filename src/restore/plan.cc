@@ -15,6 +15,9 @@ namespace {
 // Cut-off commits are looked for in so many segments that may hold one.
 constexpr std::size_t kSegmentsForCutOffs = 64;
 constexpr Microseconds kSuspiciousSkew{1'000'000};
+// So many segments behind the first that holds something later are looked at, for what the plan
+// tells of: commits that are cut off, and what is dropped.
+constexpr std::uint64_t kSegmentsBehind = 64;
 
 struct Candidate {
   BackupManifest backup;
@@ -35,6 +38,9 @@ class Planner {
   Result<Candidate> find_candidate(const TimelineHistory& history,
                                    const std::vector<BackupManifest>& backups);
   Result<CoveredWal> cover(const TimelineHistory& history, const BackupManifest& backup);
+  EnoughWal enough_for_target(const BackupManifest& backup) const;
+  Result<SearchResult> search(const BackupManifest& backup, CoveredWal& wal,
+                              const Result<std::optional<Watermark>>& watermark);
   Error out_of_reach(const TimelineHistory& history, const std::vector<BackupManifest>& backups,
                      const std::vector<std::string>& reasons);
   Result<void> set_positions(RestorePlan& plan, CoveredWal& wal);
@@ -44,7 +50,17 @@ class Planner {
 
   const PlanSources& sources_;
   const PlanRequest& request_;
+  std::optional<Error> damage_;  // that kept a backup from reaching the target
 };
+
+// What only informs may be damaged, and is then told of.
+template <typename T>
+Result<std::optional<T>> or_warning(Result<T> result, std::vector<std::string>& warnings) {
+  if (result.has_value()) return std::optional(std::move(result).value());
+  if (result.error().kind() != ErrorKind::kCorrupt) return std::move(result).error();
+  warnings.push_back("not all WAL behind the target can be read: " + result.error().message());
+  return std::optional<T>();
+}
 
 Result<TimelineChoice> Planner::choose() {
   auto wanted = request_.timeline;
@@ -90,14 +106,51 @@ Result<std::vector<BackupManifest>> Planner::usable_backups(const TimelineHistor
 }
 
 Result<CoveredWal> Planner::cover(const TimelineHistory& history, const BackupManifest& backup) {
-  std::optional<Lsn> until;
-  if (std::holds_alternative<TargetImmediate>(request_.target)) until = backup.stop_lsn;
-  return CoveredWal::open(sources_.archive, sources_.facts, history, backup.start_lsn, until);
+  return CoveredWal::open(sources_.archive, sources_.facts, history, backup.start_lsn,
+                          enough_for_target(backup));
+}
+
+// A segment behind the backup's stop that holds what ends the search is enough, with some more for
+// what is told of it. Restore points, transaction ids and the end of WAL take everything.
+EnoughWal Planner::enough_for_target(const BackupManifest& backup) const {
+  const auto size = sources_.archive.segment_size();
+  const auto stop = backup.stop_lsn;
+  if (std::holds_alternative<TargetImmediate>(request_.target)) {
+    return [stop](const WalCoverage& coverage) {
+      return Lsn((coverage.end.value() + 7) & ~7ull) >= stop;
+    };
+  }
+  const auto* time = std::get_if<TargetTime>(&request_.target);
+  const auto* lsn = std::get_if<TargetLsn>(&request_.target);
+  if (!time && !lsn) return CoveredWal::goes_on_to_the_end;
+  const auto behind = size.number_of(lsn ? std::max(lsn->lsn, stop) : stop);
+  const auto latest = time ? std::optional(time->time) : std::nullopt;
+  return [behind, latest, last = std::uint64_t{0}](const WalCoverage& coverage) mutable {
+    if (coverage.segments.empty()) return false;
+    const auto& [segment, is_complete, facts] = coverage.segments.back();
+    const bool ends_search = segment.number > behind && facts && facts->has_xacts() &&
+                             (!latest || facts->max_xact_time > *latest);
+    if (ends_search && last == 0) last = segment.number + kSegmentsBehind;
+    return last > 0 && segment.number >= last;
+  };
+}
+
+// Where damage keeps a target from being found, it's that which the operator has to know.
+Result<SearchResult> Planner::search(const BackupManifest& backup, CoveredWal& wal,
+                                     const Result<std::optional<Watermark>>& watermark) {
+  TargetSearch search(backup, wal, watermark);
+  auto result = std::visit(search, request_.target);
+  if (result.has_value() || !wal.damage()) return result;
+  if (result.error().kind() != ErrorKind::kInvalid) return result;
+  return Error::corrupt(result.error().message()).with_hint(result.error().hint());
 }
 
 Result<Candidate> Planner::find_candidate(const TimelineHistory& history,
                                           const std::vector<BackupManifest>& backups) {
-  const auto watermark = TRY(sources_.facts.watermark(history.timeline()));
+  const auto watermark = sources_.facts.watermark(history.timeline());
+  if (!watermark.has_value() && watermark.error().kind() != ErrorKind::kCorrupt) {
+    return watermark.error();
+  }
   std::vector<std::string> reasons;
   for (const auto& backup : backups) {
     // What is plainly too late needs no look at WAL.
@@ -108,13 +161,13 @@ Result<Candidate> Planner::find_candidate(const TimelineHistory& history,
       continue;
     }
     auto wal = TRY(cover(history, backup));
+    if (wal.damage()) damage_ = wal.damage();
     if (wal.end() < backup.stop_lsn) {
       reasons.push_back(fmt::format("the WAL of backup {} is not complete: {}", backup.id.text(),
                                     wal.ended_by()));
       continue;
     }
-    TargetSearch search(backup, wal, watermark);
-    auto result = TRY(std::visit(search, request_.target));
+    auto result = TRY(search(backup, wal, watermark));
     if (auto* found = std::get_if<FoundTarget>(&result)) {
       return Candidate{backup, std::move(wal), std::move(*found)};
     }
@@ -131,7 +184,7 @@ Error Planner::out_of_reach(const TimelineHistory& history,
   if (std::holds_alternative<TargetTime>(request_.target)) {
     auto wal = cover(history, oldest);
     if (wal.has_value() && wal->end() >= oldest.stop_lsn) {
-      TargetSearch search(oldest, *wal, std::nullopt);
+      TargetSearch search(oldest, *wal, std::optional<Watermark>());
       const auto earliest = search.earliest_time();
       if (earliest.has_value()) {
         hint = fmt::format("the earliest time that can be reached on timeline {} is {}",
@@ -142,10 +195,11 @@ Error Planner::out_of_reach(const TimelineHistory& history,
     hint = fmt::format("the earliest position on timeline {} is {}", to_string(history.timeline()),
                        to_string(oldest.stop_lsn));
   }
-  const auto kind = std::holds_alternative<TargetName>(request_.target) ||
-                            std::holds_alternative<TargetXid>(request_.target)
-                        ? ErrorKind::kNotFound
-                        : ErrorKind::kInvalid;
+  auto kind = std::holds_alternative<TargetName>(request_.target) ||
+                      std::holds_alternative<TargetXid>(request_.target)
+                  ? ErrorKind::kNotFound
+                  : ErrorKind::kInvalid;
+  if (damage_) kind = ErrorKind::kCorrupt;  // what isn't found may lie behind it
   return Error(kind, fmt::format(
                          "{} cannot be reached from {}: {}", to_string(request_.target),
                          backups.size() == 1 ? "the only backup that could be used" : "any backup",
@@ -189,9 +243,17 @@ Result<void> Planner::set_transactions(RestorePlan& plan, CoveredWal& wal) {
   const Lsn kept_below = plan.inclusive ? plan.target_lsn + 1 : plan.target_lsn;
   plan.last_kept = TRY(wal.last_commit_before(kept_below));
   if (!plan.first_dropped) {
-    plan.first_dropped = TRY(wal.first_xact(
+    auto next = wal.first_xact(
         kept_below, std::nullopt, [](const wal::SegmentFacts&) { return true; },
-        [](const wal::XactEnd&) { return true; }));
+        [](const wal::XactEnd&) { return true; });
+    auto told = TRY(or_warning(std::move(next), plan.warnings));
+    if (told) plan.first_dropped = std::move(*told);
+  }
+  if (wal.damage()) {
+    plan.warnings.push_back(
+        fmt::format("WAL behind the target is damaged; nothing after {} can be "
+                    "restored: {}",
+                    to_string(wal.end()), wal.damage()->message()));
   }
   return {};
 }
@@ -204,7 +266,7 @@ Result<void> Planner::find_cut_offs(RestorePlan& plan, CoveredWal& wal) {
   };
   auto& cut_off = plan.cut_off;
   Timestamp latest = plan.first_dropped->time;
-  const bool saw_all = TRY(wal.visit_xacts(
+  auto visited = wal.visit_xacts(
       plan.target_lsn, [&](const wal::SegmentFacts& facts) { return belongs(facts.min_xact_time); },
       kSegmentsForCutOffs,
       [&](const wal::XactEnd& xact) {
@@ -213,8 +275,9 @@ Result<void> Planner::find_cut_offs(RestorePlan& plan, CoveredWal& wal) {
         if (cut_off.commits.size() < CutOffCommits::kListed) cut_off.commits.push_back(xact);
         ++cut_off.count;
         cut_off.largest_skew = std::max(cut_off.largest_skew, latest - xact.time);
-      }));
-  cut_off.is_lower_bound = !saw_all;
+      });
+  const bool saw_all = TRY(or_warning(std::move(visited), plan.warnings)).value_or(false);
+  cut_off.is_lower_bound = !saw_all || wal.is_bounded() || wal.damage();
   if (cut_off.count == 0) return {};
   const auto text = fmt::format(
       "{}{} with times up to the target lie behind the first later one in the WAL and are not "

@@ -86,7 +86,20 @@ Result<std::optional<Timestamp>> TargetSearch::newest_xact_time() {
 
 // No stored commit is later than the time. That nothing is missing only the watermark can say.
 Result<SearchResult> TargetSearch::behind_all_commits(const TargetTime& target) {
+  const auto watermark = TRY(watermark_);
+  const bool is_known = watermark && watermark->time >= target.time;
+  if (is_known && TRY(wal_.reaches(watermark->lsn))) {
+    return last_verified_record(
+        fmt::format("no later commit is stored; the WAL is known to be complete until {}",
+                    to_string(watermark->time)));
+  }
   const auto newest = TRY(newest_xact_time());
+  return why_not_complete(target, watermark, newest);
+}
+
+Error TargetSearch::why_not_complete(const TargetTime& target,
+                                     const std::optional<Watermark>& watermark,
+                                     std::optional<Timestamp> newest) const {
   const auto possible =
       newest && *newest > backup_.stop_time
           ? fmt::format(
@@ -101,29 +114,33 @@ Result<SearchResult> TargetSearch::behind_all_commits(const TargetTime& target) 
             fmt::format("up to the hole: --lsn {}{}", to_string(wal_.last_record()),
                         newest ? ", or a time up to " + to_string(*newest - Microseconds(1)) : ""));
   }
-  const auto known_until = watermark_ ? std::optional(watermark_->time) : std::nullopt;
-  if (!known_until || *known_until < target.time) {
+  if (!watermark || watermark->time < target.time) {
     return Error::invalid(
-               fmt::format("{} lies behind everything that is known to be complete: the last "
-                           "commit stored is of {}, and {}",
-                           to_string(target), newest ? to_string(*newest) : "before the backup",
-                           known_until
-                               ? "the WAL is known to be complete until " + to_string(*known_until)
-                               : "nothing says that no later one is missing"))
-        .with_hint(known_until && (!newest || *known_until > *newest)
-                       ? fmt::format("{}, or {}", to_string(*known_until), possible)
+               fmt::format(
+                   "{} lies behind everything that is known to be complete: the last "
+                   "commit stored is of {}, and {}",
+                   to_string(target), newest ? to_string(*newest) : "before the backup",
+                   watermark ? "the WAL is known to be complete until " + to_string(watermark->time)
+                             : "nothing says that no later one is missing"))
+        .with_hint(watermark && (!newest || watermark->time > *newest)
+                       ? fmt::format("{}, or {}", to_string(watermark->time), possible)
                        : possible);
   }
-  const bool reaches = TRY(wal_.reaches(watermark_->lsn));
-  if (!reaches) {
-    return Error::invalid(fmt::format("WAL is missing before {}: there was more, up to {}, but {}",
-                                      to_string(target), to_string(watermark_->lsn),
-                                      where_wal_ends()))
-        .with_hint(possible);
-  }
-  return last_verified_record(
-      fmt::format("no later commit is stored; the WAL is known to be complete until {}",
-                  to_string(*known_until)));
+  return Error::invalid(fmt::format("WAL is missing before {}: there was more, up to {}, but {}",
+                                    to_string(target), to_string(watermark->lsn), where_wal_ends()))
+      .with_hint(possible);
+}
+
+// Nobody was told that an interrupted append is durable; but only a watermark could tell whether
+// that is what this was.
+void TargetSearch::warn_of_torn_end(FoundTarget& found) const {
+  const auto& torn = wal_.torn();
+  if (!torn) return;
+  found.warnings.push_back(fmt::format(
+      "the stored WAL ends in {} bytes that cannot be read, in {}: an interrupted write leaves "
+      "that, but so does storage that lost what was written; commits after {} may be missing. If "
+      "the server's pg_wal is still there, archive its last segment and plan again",
+      torn->size_bytes, torn->object, to_string(wal_.end())));
 }
 
 Result<SearchResult> TargetSearch::last_verified_record(std::string note) {
@@ -134,6 +151,7 @@ Result<SearchResult> TargetSearch::last_verified_record(std::string note) {
   FoundTarget found;
   found.record = wal_.last_record();
   if (!note.empty()) found.notes.push_back(std::move(note));
+  warn_of_torn_end(found);
   return SearchResult(std::move(found));
 }
 
@@ -169,10 +187,12 @@ Result<SearchResult> TargetSearch::operator()(const TargetXid& target) {
   const auto collect = [&](const wal::XactEnd& xact) {
     if (xact.xid == target.xid) matches.push_back(xact);
   };
-  TRY(wal_.visit_xacts(
+  const auto visited = wal_.visit_xacts(
       backup_.stop_lsn,
       [&](const wal::SegmentFacts& facts) { return facts.xids.may_hold(target.xid); }, SIZE_MAX,
-      collect));
+      collect);
+  // The first one counts; those behind it are only told of.
+  if (!visited.has_value() && matches.empty()) return visited.error();
   if (matches.empty()) {
     return SearchResult(NotFromHere{
         fmt::format("no transaction {} ends behind backup {} (its stop is {}). {}", target.xid,
@@ -181,6 +201,10 @@ Result<SearchResult> TargetSearch::operator()(const TargetXid& target) {
   FoundTarget found;
   found.record = matches.front().start;
   found.inclusive = target.inclusive;
+  if (!visited.has_value()) {
+    found.warnings.push_back("not all WAL behind the target can be read: " +
+                             visited.error().message());
+  }
   for (std::size_t i = 1; i < matches.size(); ++i) {
     found.warnings.push_back(fmt::format(
         "transaction ids wrapped around: the first {} behind the backup is taken; there is also {}",
@@ -228,7 +252,8 @@ Result<SearchResult> TargetSearch::operator()(const TargetImmediate&) {
 
 Result<SearchResult> TargetSearch::operator()(const TargetLatest&) {
   bool is_all_there = !wal_.has_gap();
-  if (watermark_ && is_all_there) is_all_there = TRY(wal_.reaches(watermark_->lsn));
+  const auto watermark = TRY(watermark_);
+  if (watermark && is_all_there) is_all_there = TRY(wal_.reaches(watermark->lsn));
   if (!is_all_there) {
     return Error::invalid("WAL is missing before the latest that is stored: " + where_wal_ends())
         .with_hint(fmt::format("--lsn {} restores what lies before the hole",

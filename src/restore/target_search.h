@@ -29,7 +29,9 @@ using SearchResult = std::variant<FoundTarget, NotFromHere>;
 class TargetSearch {
  public:
   // watermark: of the history's own timeline.
-  TargetSearch(const BackupManifest& backup, CoveredWal& wal, std::optional<Watermark> watermark)
+  // An error in its place counts where the watermark is needed.
+  TargetSearch(const BackupManifest& backup, CoveredWal& wal,
+               Result<std::optional<Watermark>> watermark)
       : backup_(backup), wal_(wal), watermark_(std::move(watermark)) {}
 
   Result<SearchResult> operator()(const TargetTime& target);
@@ -44,14 +46,17 @@ class TargetSearch {
 
  private:
   Result<SearchResult> behind_all_commits(const TargetTime& target);
+  Error why_not_complete(const TargetTime& target, const std::optional<Watermark>& watermark,
+                         std::optional<Timestamp> newest) const;
   Result<std::optional<std::string>> why_too_early(const TargetTime& target);
   Result<SearchResult> last_verified_record(std::string note);
   Result<std::optional<Timestamp>> newest_xact_time();
   std::string where_wal_ends() const;
+  void warn_of_torn_end(FoundTarget& found) const;
 
   const BackupManifest& backup_;
   CoveredWal& wal_;
-  std::optional<Watermark> watermark_;
+  Result<std::optional<Watermark>> watermark_;
 };
 
 }  // namespace pitr

@@ -37,10 +37,17 @@ Result<StoredTimeline> describe(const PlanSources& sources, TimelineId timeline)
     const auto& ancestors = history->ancestors();
     if (!ancestors.empty()) stored.parent = ancestors.back().timeline;
     stored.begin = history->begin_of(timeline).value_or(Lsn());
-  } else if (history.error().kind() != ErrorKind::kNotFound) {
+  } else if (history.error().kind() != ErrorKind::kNotFound &&
+             history.error().kind() != ErrorKind::kCorrupt) {
     return std::move(history).error();
   }
-  stored.newest_xact = TRY(newest_xact(sources, timeline));
+  // Only told of: what is damaged there counts where it's needed.
+  const auto newest = newest_xact(sources, timeline);
+  if (newest.has_value()) {
+    stored.newest_xact = *newest;
+  } else if (newest.error().kind() != ErrorKind::kCorrupt) {
+    return newest.error();
+  }
   return stored;
 }
 

@@ -52,15 +52,18 @@ Result<std::optional<Bytes>> WalSupply::get_segment(SegmentId segment) const {
   // plan doesn't use are "not there", and it comes to the one that is.
   if (!wanted || wanted->timeline != segment.timeline) return std::optional<Bytes>();
 
-  auto available = archive_.read_available(segment);
-  if (!available.has_value() && available.error().kind() == ErrorKind::kNotFound) {
+  auto found = archive_.read_up_to_damage(segment);
+  if (!found.has_value() && found.error().kind() == ErrorKind::kNotFound) {
     return Error::corrupt("the segment is gone from the repository");
   }
-  auto bytes = TRY(std::move(available)).bytes;
+  auto available = TRY(std::move(found));
+  auto& bytes = available.bytes;
   const Lsn start = segment_size_.start_of(segment.number);
   const auto needed =
       std::min<std::uint64_t>(segment_size_.bytes(), plan_.target_record_end - start);
-  if (bytes.size() < needed) {
+  // The padding behind the last record, up to 7 zeros, need not be there.
+  if ((bytes.size() + 7) / 8 * 8 < needed) {
+    if (available.damage) return std::move(*available.damage);
     return Error::corrupt(fmt::format("the plan needs {} bytes of the segment, and {} are stored",
                                       needed, bytes.size()));
   }
@@ -69,7 +72,7 @@ Result<std::optional<Bytes>> WalSupply::get_segment(SegmentId segment) const {
     return Error::corrupt("the segment stored under this name is another one");
   }
   bytes.resize(segment_size_.bytes());
-  return std::optional(std::move(bytes));
+  return std::optional<Bytes>(std::move(bytes));
 }
 
 Result<std::optional<Bytes>> WalSupply::get_history(TimelineId timeline) const {

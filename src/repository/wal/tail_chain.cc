@@ -9,10 +9,12 @@
 namespace pitr {
 
 static constexpr std::size_t kMostTails = 1'000'000;
+static constexpr int kMostLooks = 5;
 
 struct ScannedTail {
   Bytes bytes;                  // the plain bytes of its whole frames
   std::optional<Error> broken;  // what ended them, where that was no torn end
+  std::uint64_t torn_bytes = 0;
 };
 
 // Whether power loss in a tail's first append left this: nothing of a frame reached the disk. What
@@ -28,14 +30,19 @@ static ScannedTail scan(const IncarnationStore& store, const ObjectKey& key, Byt
   auto scanner = ContainerScanner::open(stored, store.identity(ContainerKind::kTail, key),
                                         store.repository().keyring());
   if (!scanner.has_value()) {
-    if (has_no_frame(stored)) return tail;
+    if (has_no_frame(stored)) {
+      tail.torn_bytes = stored.size();
+      return tail;
+    }
     tail.broken = std::move(scanner).error();
     return tail;
   }
   for (;;) {
     auto more = scanner->next(tail.bytes);
     if (!more.has_value()) tail.broken = std::move(more).error();
-    if (!more.has_value() || !more.value()) return tail;
+    if (more.has_value() && more.value()) continue;
+    tail.torn_bytes = scanner->torn_bytes();
+    return tail;
   }
 }
 
@@ -47,12 +54,13 @@ class Chain {
 
   Result<void> add(const ObjectKey& key) {
     const std::size_t offset = TRY(store_.names().parse_tail(segment_, key));
-    auto stored = store_.storage().get(key, longest_tail());
-    if (!stored.has_value() && stored.error().kind() == ErrorKind::kNotFound) {
+    auto found = TRY(read(key));
+    if (!found) {
       result_.vanished = true;
       return {};
     }
-    auto tail = scan(store_, key, TRY(std::move(stored)));
+    auto& tail = *found;
+    if (tail.torn_bytes > 0) note_torn_end(key, offset + tail.bytes.size(), tail.torn_bytes);
     if (tail.broken && tail.broken->kind() != ErrorKind::kCorrupt) return std::move(*tail.broken);
     if (tail.broken && !(broken_ && broken_at_ > offset + tail.bytes.size())) {
       broken_at_ = offset + tail.bytes.size();
@@ -66,10 +74,32 @@ class Chain {
     if (!result_.damage && broken_ && broken_at_ >= result_.bytes.size()) {
       result_.damage = std::move(*broken_).with_hint(advice());
     }
+    if (torn_at_ < result_.bytes.size()) result_.torn.reset();
     return std::move(result_);
   }
 
  private:
+  // nullopt: it's gone. A tail that ends in half a frame is looked at again: its writer may be in
+  // the middle of an append.
+  Result<std::optional<ScannedTail>> read(const ObjectKey& key) {
+    std::optional<std::size_t> size_before;
+    for (int look = 1;; ++look) {
+      auto stored = store_.storage().get(key, longest_tail());
+      if (!stored.has_value() && stored.error().kind() == ErrorKind::kNotFound) return std::nullopt;
+      const auto bytes = TRY(std::move(stored));
+      auto tail = scan(store_, key, bytes);
+      const bool may_grow = tail.torn_bytes > 0 && size_before != bytes.size();
+      if (!may_grow || look == kMostLooks) return std::optional(std::move(tail));
+      size_before = bytes.size();
+    }
+  }
+
+  void note_torn_end(const ObjectKey& key, std::size_t at, std::uint64_t size_bytes) {
+    if (result_.torn && torn_at_ > at) return;
+    torn_at_ = at;
+    result_.torn = TornEnd{key.text(), size_bytes};
+  }
+
   Result<void> join(const ObjectKey& key, std::size_t offset, ByteView bytes) {
     auto& joined = result_.bytes;
     if (bytes.empty()) return {};
@@ -118,6 +148,7 @@ class Chain {
   TailChain result_;
   std::optional<Error> broken_;  // of the tails with a broken frame, the one that reaches furthest
   std::size_t broken_at_ = 0;
+  std::size_t torn_at_ = 0;  // of the torn ends, the one furthest behind
 };
 
 }  // namespace

@@ -3,13 +3,22 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "repository/repository.h"
 
 namespace pitr {
 
+// What follows the last whole frame of a tail: an append that was interrupted before anybody was
+// told that it's durable leaves that. Storage that loses the end of an object leaves the same.
+struct TornEnd {
+  std::string object;
+  std::uint64_t size_bytes = 0;
+};
+
 struct TailChain {
-  Bytes bytes;  // [0, size) of the segment
+  Bytes bytes;                  // [0, size) of the segment
+  std::optional<TornEnd> torn;  // at the end of `bytes`, where no other tail goes on
   // Set where something is stored that can't be right and that nothing else makes up for: a broken
   // frame at the end of `bytes`, or whole frames behind a gap.
   std::optional<Error> damage;

@@ -138,7 +138,7 @@ static Result<TailChain> read_segment_or_tails(const WalArchive& archive, Segmen
   static constexpr int kMostAttempts = 10;
   for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
     auto complete = archive.read_segment(segment);
-    if (complete.has_value()) return TailChain{std::move(complete).value(), std::nullopt, false};
+    if (complete.has_value()) return TailChain{.bytes = std::move(complete).value()};
     if (complete.error().kind() != ErrorKind::kNotFound) return std::move(complete).error();
     auto chain = read_tail_chain(archive.store(), segment);
     const auto completed_meanwhile = TRY(archive.has_segment(segment));
@@ -150,9 +150,15 @@ static Result<TailChain> read_segment_or_tails(const WalArchive& archive, Segmen
 }
 
 Result<PartialSegment> WalArchive::read_available(SegmentId segment) const {
+  auto available = TRY(read_up_to_damage(segment));
+  if (available.damage) return std::move(*available.damage);
+  return available;
+}
+
+Result<PartialSegment> WalArchive::read_up_to_damage(SegmentId segment) const {
   auto chain = TRY(read_segment_or_tails(*this, segment));
-  if (chain.damage) return std::move(*chain.damage);
-  return PartialSegment{segment, std::move(chain.bytes)};
+  return PartialSegment{segment, std::move(chain.bytes), std::move(chain.torn),
+                        std::move(chain.damage)};
 }
 
 Result<PartialSegment> WalArchive::adopt_available(SegmentId segment) {
@@ -168,7 +174,7 @@ Result<PartialSegment> WalArchive::adopt_available(SegmentId segment) {
   if (chain.damage) {
     log::warning("going on after {} bytes: {}", chain.bytes.size(), chain.damage->message());
   }
-  return PartialSegment{segment, std::move(chain.bytes)};
+  return PartialSegment{segment, std::move(chain.bytes), std::move(chain.torn), std::nullopt};
 }
 
 Result<std::unique_ptr<TailWriter>> WalArchive::start_tail(SegmentId segment,

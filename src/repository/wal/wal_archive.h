@@ -21,6 +21,7 @@
 
 #include "codec/compression.h"
 #include "repository/repository.h"
+#include "repository/wal/tail_chain.h"
 
 namespace pitr {
 
@@ -30,6 +31,8 @@ enum class PutOutcome { kStored, kAlreadyThere };
 struct PartialSegment {
   SegmentId segment;
   Bytes bytes;
+  std::optional<TornEnd> torn;  // stored behind them and not readable, as after a crash
+  std::optional<Error> damage;  // of what is stored behind them; read_up_to_damage() only
 };
 
 class TailWriter;
@@ -57,6 +60,8 @@ class WalArchive {
   // off. Empty bytes: nothing. kCorrupt: stored bytes are damaged or missing before others that are
   // there. kConflict: tails of different servers.
   Result<PartialSegment> read_available(SegmentId segment) const;
+  // The same, but damaged tails give the bytes before the damage: for readers who need no more.
+  Result<PartialSegment> read_up_to_damage(SegmentId segment) const;
   // The same, made durable first: whoever continues after these bytes, or acknowledges them, must
   // have got them from here. (A writer that was killed leaves bytes that can be read and that power
   // loss still takes away.)

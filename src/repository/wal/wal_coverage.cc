@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "common/log.h"
 #include "postgres/wal/xact_scan.h"
 
 namespace pitr {
@@ -21,12 +22,18 @@ constexpr Lsn aligned(Lsn lsn) {
 class CoverageWalk {
  public:
   CoverageWalk(const WalArchive& archive, const FactsStore& facts, const TimelineHistory& history,
-               Lsn from, std::optional<Lsn> until)
-      : archive_(archive), facts_(facts), history_(history), from_(from), until_(until) {}
+               Lsn from, EnoughWal is_enough)
+      : archive_(archive),
+        facts_(facts),
+        history_(history),
+        from_(from),
+        is_enough_(std::move(is_enough)) {}
 
   Result<WalCoverage> run();
 
  private:
+  // False: the walk is over, by damage too.
+  Result<bool> advance(std::uint64_t number);
   // False: the walk is over.
   Result<bool> add_segment(std::uint64_t number);
   Result<bool> add_complete(SegmentId segment);
@@ -39,7 +46,6 @@ class CoverageWalk {
   wal::DecoderOptions decoder_options(SegmentId segment) const;
   Result<void> look_behind_the_end(std::uint64_t number);
   bool is_first() const { return coverage_.segments.empty(); }
-  bool reached() const { return until_ && aligned(coverage_.end) >= *until_; }
   std::string name(SegmentId segment) const {
     return segment_file_name(segment, archive_.segment_size());
   }
@@ -48,7 +54,7 @@ class CoverageWalk {
   const FactsStore& facts_;
   const TimelineHistory& history_;
   const Lsn from_;
-  const std::optional<Lsn> until_;
+  const EnoughWal is_enough_;
   WalCoverage coverage_;
   std::map<SegmentId, wal::SegmentFacts> loaded_facts_;
   std::map<TimelineId, std::uint64_t> loaded_to_;
@@ -57,16 +63,24 @@ class CoverageWalk {
 Result<WalCoverage> CoverageWalk::run() {
   coverage_.end = from_;
   auto number = archive_.segment_size().number_of(from_);
-  while (!reached()) {
-    if (!TRY(add_segment(number))) break;
+  while (!is_enough_(coverage_)) {
+    if (!TRY(advance(number))) break;
     ++number;
   }
-  if (reached()) {
+  if (is_enough_(coverage_)) {
     coverage_.ended_by.clear();
   } else {
     TRY(look_behind_the_end(number));
   }
   return std::move(coverage_);
+}
+
+Result<bool> CoverageWalk::advance(std::uint64_t number) {
+  auto goes_on = add_segment(number);
+  if (goes_on.has_value() || goes_on.error().kind() != ErrorKind::kCorrupt) return goes_on;
+  coverage_.ended_by = goes_on.error().message();
+  coverage_.damage = std::move(goes_on).error();
+  return false;
 }
 
 // The newest timeline of the history that has begun by the end of the segment and has it stored.
@@ -84,8 +98,8 @@ Result<std::optional<SegmentId>> CoverageWalk::find_stored(std::uint64_t number)
     const SegmentId segment{timeline, number};
     if (TRY(load_facts(segment))) return std::optional(segment);
     if (TRY(archive_.has_segment(segment))) return std::optional(segment);
-    const auto available = TRY(archive_.read_available(segment));
-    if (!available.bytes.empty()) return std::optional(segment);
+    const auto available = TRY(archive_.read_up_to_damage(segment));
+    if (!available.bytes.empty() || available.damage) return std::optional(segment);
   }
   return std::optional<SegmentId>();
 }
@@ -94,9 +108,14 @@ Result<std::optional<wal::SegmentFacts>> CoverageWalk::load_facts(SegmentId segm
   const auto loaded_to = loaded_to_.find(segment.timeline);
   if (loaded_to == loaded_to_.end() || segment.number > loaded_to->second) {
     const auto last = segment.number + kFactsAhead - 1;
-    auto batch = TRY(facts_.range(segment.timeline, segment.number, last));
+    auto batch = facts_.range(segment.timeline, segment.number, last);
+    if (!batch.has_value()) {
+      if (batch.error().kind() != ErrorKind::kCorrupt) return std::move(batch).error();
+      log::warning("segments are read instead of their facts: {}", batch.error().message());
+      batch = std::vector<wal::SegmentFacts>();
+    }
     loaded_facts_.clear();
-    for (auto& facts : batch) loaded_facts_.emplace(facts.segment, std::move(facts));
+    for (auto& facts : *batch) loaded_facts_.emplace(facts.segment, std::move(facts));
     loaded_to_.clear();
     loaded_to_[segment.timeline] = last;
   }
@@ -143,8 +162,13 @@ Result<bool> CoverageWalk::add_complete(SegmentId segment) {
 }
 
 Result<bool> CoverageWalk::add_incomplete(SegmentId segment) {
-  const auto available = TRY(archive_.read_available(segment));
+  auto available = TRY(archive_.read_up_to_damage(segment));
   const auto goes_on = TRY(add_decoded({segment, false, std::nullopt}, available.bytes));
+  coverage_.torn = std::move(available.torn);
+  if (!goes_on && available.damage) {
+    coverage_.ended_by = available.damage->message();
+    coverage_.damage = std::move(available.damage);
+  }
   if (!goes_on && coverage_.ended_by.empty()) {
     coverage_.ended_by = fmt::format("segment {} is not complete yet", name(segment));
   }
@@ -156,7 +180,7 @@ Result<std::optional<wal::Carry>> CoverageWalk::carry_into(SegmentId segment) {
   const auto reader = [&](std::uint64_t number) -> Result<Bytes> {
     for (const auto& passed : coverage_.segments) {
       if (passed.segment.number != number) continue;
-      auto available = TRY(archive_.read_available(passed.segment));
+      auto available = TRY(archive_.read_up_to_damage(passed.segment));
       return std::move(available.bytes);
     }
     return archive_.read_segment({segment.timeline, number});
@@ -198,7 +222,7 @@ Result<bool> CoverageWalk::add_decoded(CoveredSegment covered, ByteView bytes) {
 
 Result<void> CoverageWalk::look_behind_the_end(std::uint64_t number) {
   const auto newest = TRY(archive_.newest_segment(history_.timeline()));
-  coverage_.has_gap = newest && newest->number > number;
+  coverage_.has_gap = coverage_.damage || (newest && newest->number > number);
   return {};
 }
 
@@ -207,7 +231,15 @@ Result<void> CoverageWalk::look_behind_the_end(std::uint64_t number) {
 Result<WalCoverage> wal_coverage(const WalArchive& archive, const FactsStore& facts,
                                  const TimelineHistory& history, Lsn from,
                                  std::optional<Lsn> until) {
-  return CoverageWalk(archive, facts, history, from, until).run();
+  const auto is_reached = [until](const WalCoverage& coverage) {
+    return until && aligned(coverage.end) >= *until;
+  };
+  return wal_coverage(archive, facts, history, from, is_reached);
+}
+
+Result<WalCoverage> wal_coverage(const WalArchive& archive, const FactsStore& facts,
+                                 const TimelineHistory& history, Lsn from, EnoughWal is_enough) {
+  return CoverageWalk(archive, facts, history, from, std::move(is_enough)).run();
 }
 
 Result<TimelineHistory> stored_history(const WalArchive& archive, TimelineId timeline) {

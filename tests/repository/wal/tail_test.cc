@@ -177,6 +177,43 @@ TEST_P(TailTest, ADamagedMiddleIsFoundAndHealedByStreamingAgain) {
   EXPECT_EQ(available(), slice(wal_, 0, 400'000));
 }
 
+// The last append of the newest tail: nothing follows that could tell.
+TEST_P(TailTest, WhatWasWrittenAndChangedIsDamageToTheLastByte) {
+  write_tail(0, 1000);
+  auto tail = must(archive_.start_tail(kSegment, 1000));
+  must(tail->append(slice(wal_, 1000, 3000)));
+  const auto key = ObjectKey::from_parts(tails().at(1));
+  const auto good = stored_bytes(storage(), key);
+  for (std::size_t at = 0; at < good.size(); at += at + 200 < good.size() ? 7 : 1) {
+    flip_byte(storage(), key, at);
+    EXPECT_EQ(kind_of(archive_.read_available(kSegment)), ErrorKind::kCorrupt) << at;
+    const auto readable = must(archive_.read_up_to_damage(kSegment));
+    // A numbered tail may be damaged behind its only frame.
+    EXPECT_TRUE(readable.bytes == slice(wal_, 0, 1000) || readable.bytes == slice(wal_, 0, 3000));
+    EXPECT_TRUE(readable.damage.has_value());
+    replace_object(storage(), key, good);
+  }
+}
+
+TEST_P(TailTest, ATornEndIsCountedUntilAWriterGoesOnBehindIt) {
+  write_tail(0, 1000);
+  write_tail(1000, 2000);
+  const auto key = ObjectKey::from_parts(tails().at(1));
+  const auto good = stored_bytes(storage(), key);
+  for (const std::size_t size : {57uz, 80uz, 300uz}) {
+    replace_object(storage(), key, ByteView(good).first(size));
+    const auto torn = must(archive_.read_available(kSegment));
+    EXPECT_EQ(torn.bytes, slice(wal_, 0, 1000));
+    ASSERT_TRUE(torn.torn.has_value());
+    EXPECT_EQ(torn.torn->object, key.text());
+    EXPECT_EQ(torn.torn->size_bytes, size - 56);  // behind the header
+  }
+  write_tail(1000, 1500);
+  const auto gone_on = must(archive_.read_available(kSegment));
+  EXPECT_EQ(gone_on.bytes, slice(wal_, 0, 1500));
+  EXPECT_FALSE(gone_on.torn.has_value());
+}
+
 TEST_P(TailTest, SwappedTailsAreFound) {
   write_tail(0, 1000);
   write_tail(1000, 2000);
