@@ -225,6 +225,56 @@ TEST(LocalPowerLossTest, AStepThatFailsOnceIsNotCoveredUpByTheRetry) {
   }
 }
 
+// The process that knows of the failure is gone; only the bytes are there, and a sync of them would
+// succeed and bring nothing back.
+TEST(LocalPowerLossTest, AFailureThenAKillIsNotCoveredUpByTheNextProcess) {
+  const std::uint64_t steps = steps_of_workload();
+  for (std::uint64_t failing = 0; failing < steps; ++failing) {
+    for (std::uint64_t killed = failing + 1; killed <= std::min(failing + 12, steps); ++killed) {
+      for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+        SCOPED_TRACE(fmt::format("failing {} killed {} seed {}", failing, killed, seed));
+        World world(seed);
+        world.files->fail_at_step(failing);
+        world.files->stop_at_step(killed);
+        run_workload(*world.storage, world.ledger);
+        world.files->restart_after_kill();
+        world.reopen();
+        for (const auto& name : listed_keys(*world.storage, "")) {
+          ASSERT_TRUE(world.storage->ensure_durable(key(name)));
+          world.ledger.acknowledge(name, world.storage->get(key(name), kLimit).value());
+        }
+        put(*world.storage, world.ledger, "wal/1/1/after");
+        put(*world.storage, world.ledger, "keyring/after");
+        world.files->restart_after_power_loss();
+        world.reopen();
+        world.ledger.check(*world.storage);
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+// Another process asks for it, or this one after its directory's sync failed.
+TEST(LocalPowerLossTest, AnObjectThatIsBeingAppendedToIsMadeDurableInItsPlace) {
+  for (const bool is_own : {false, true}) {
+    World world(1);
+    ASSERT_TRUE(world.storage->put(key("wal/other"), as_bytes("x")));
+    auto appender = world.storage->start_append(key("wal/tail")).value();
+    ASSERT_TRUE(appender->append(as_bytes("one ")));
+    const auto other = LocalStorage::open_on(world.files, world.clock).value();
+    if (is_own) {
+      world.files->fail_at_step(4);  // of create, write, sync, rename, sync of the directory
+      (void)world.storage->put(key("wal/third"), as_bytes("x"));
+      world.files->fail_at_step(SimulatedFileSystem::kNever);
+    }
+    ASSERT_TRUE((is_own ? *world.storage : *other).ensure_durable(key("wal/tail")));
+    ASSERT_TRUE(appender->append(as_bytes("two")));
+    world.files->restart_after_power_loss();
+    world.reopen();
+    EXPECT_EQ(as_text(world.storage->get(key("wal/tail"), 99).value()), "one two");
+  }
+}
+
 TEST(LocalPowerLossTest, AFailedSyncOfAnObjectIsRetriedFromScratchAndSucceeds) {
   World world(1);
   ASSERT_TRUE(world.storage->put(key("a/first"), {}));

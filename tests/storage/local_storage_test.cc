@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "storage/conformance.h"
 
 namespace pitr {
@@ -124,6 +126,30 @@ TEST_F(LocalStorageTest, DirectoriesRemovedByOthersAreMadeAnewAfterOneError) {
   std::filesystem::remove_all(root_ / "a");
   EXPECT_EQ(storage->put(key("a/b/c"), as_bytes("x")).error().kind(), ErrorKind::kTransient);
   EXPECT_TRUE(storage->put(key("a/b/c"), as_bytes("x")));
+}
+
+// In one process and in several, all for the first time.
+TEST_F(LocalStorageTest, DirectoriesCanBeMadeByManyAtOnce) {
+  for (int round = 0; round < 30; ++round) {
+    const auto one = LocalStorage::create(root_, clock_).value();
+    const auto other = LocalStorage::create(root_, clock_).value();
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 6; ++i) {
+      threads.emplace_back([&, i] {
+        auto& storage = i % 2 == 0 ? *one : *other;
+        const auto name = key(fmt::format("{}/b/c/{}", round, i));
+        auto put = storage.put(name, as_bytes("x"));
+        // Processes may get into each other's way, which is told, and not for long.
+        for (int again = 0; again < 5 && !put; ++again) {
+          EXPECT_EQ(put.error().kind(), ErrorKind::kTransient);
+          put = storage.put(name, as_bytes("x"));
+        }
+        EXPECT_TRUE(put) << put.error().message();
+      });
+    }
+    threads.clear();
+    EXPECT_EQ(listed_keys(*one, fmt::format("{}/", round)).size(), 6u);
+  }
 }
 
 TEST_F(LocalStorageTest, TheDirectoryThatWasOpenedIsKeptWhateverIsPutInItsPlace) {

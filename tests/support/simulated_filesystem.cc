@@ -12,6 +12,7 @@ static constexpr std::size_t kPageBytes = 4096;
 struct SimulatedFileSystem::Node {
   bool is_directory = false;
   Timestamp modified = SystemClock().now();
+  std::uint64_t writer_boot = SimulatedFileSystem::kNever;  // of the process that has it open
 
   Bytes bytes;
   Bytes durable_bytes;
@@ -61,7 +62,13 @@ struct SimulatedFileSystem::Node {
 class SimulatedFileSystem::SimulatedFile final : public WritableFile {
  public:
   SimulatedFile(SimulatedFileSystem& files, NodePointer node, std::string path)
-      : files_(files), node_(std::move(node)), path_(std::move(path)), boot_(files.boot_) {}
+      : files_(files), node_(std::move(node)), path_(std::move(path)), boot_(files.boot_) {
+    node_->writer_boot = boot_;
+  }
+  ~SimulatedFile() override {
+    const std::lock_guard lock(files_.mutex_);
+    if (node_->writer_boot == boot_) node_->writer_boot = kNever;
+  }
 
   Result<void> append(ByteView bytes) override {
     const std::lock_guard lock(files_.mutex_);
@@ -279,6 +286,12 @@ Result<FileStatus> SimulatedFileSystem::status(const std::string& path) {
                     node->bytes.size(), node->modified};
 }
 
+Result<bool> SimulatedFileSystem::is_being_written(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  const auto node = TRY(find_existing(path));
+  return node->writer_boot == boot_;
+}
+
 Result<void> SimulatedFileSystem::append(Node& node, ByteView bytes, const std::string& path) {
   return step(path, [&]() -> Result<void> {
     const std::uint64_t room = capacity_bytes_ - std::min(capacity_bytes_, used_bytes_);
@@ -322,12 +335,15 @@ Result<void> SimulatedFileSystem::move(const std::string& from, const std::strin
   return {};
 }
 
-Result<void> SimulatedFileSystem::remove_file(const std::string& path) {
+Result<void> SimulatedFileSystem::remove(const std::string& path, bool is_directory) {
   const std::lock_guard lock(mutex_);
   return step(path, [&]() -> Result<void> {
     const auto place = TRY(find(path));
     if (!place.node) return failed(ENOENT, path);
-    if (place.node->is_directory) return failed(EISDIR, path);
+    if (place.node->is_directory != is_directory) {
+      return failed(is_directory ? ENOTDIR : EISDIR, path);
+    }
+    if (!place.node->entries.empty()) return failed(ENOTEMPTY, path);
     place.directory->unlink(place.name);
     return {};
   });

@@ -46,10 +46,12 @@ class SimulatedFileSystem final : public FileSystem {
   Result<std::unique_ptr<WritableFile>> create_file(const std::string& path) override;
   Result<std::unique_ptr<ReadableFile>> open_file(const std::string& path) override;
   Result<FileStatus> status(const std::string& path) override;
+  Result<bool> is_being_written(const std::string& path) override;
   Result<void> rename(const std::string& from, const std::string& to) override;
   Result<void> rename_if_absent(const std::string& from, const std::string& to) override;
-  Result<void> remove_file(const std::string& path) override;
+  Result<void> remove_file(const std::string& path) override { return remove(path, false); }
   Result<void> make_directory(const std::string& path) override;
+  Result<void> remove_directory(const std::string& path) override { return remove(path, true); }
   Result<void> sync_directory(const std::string& path) override;
   Result<void> sync_file(const std::string& path) override;
   Result<void> visit_entries(const std::string& path, const EntryVisitor& visit) override;
@@ -66,6 +68,7 @@ class SimulatedFileSystem final : public FileSystem {
     NodePointer node;  // null: absent
   };
 
+  Result<void> remove(const std::string& path, bool is_directory);
   // All with mutex_ held.
   template <typename Body>
   Result<void> step(const std::string& path, Body&& body);

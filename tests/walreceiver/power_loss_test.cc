@@ -107,11 +107,7 @@ class MemoryMachine final : public Machine {
   std::jthread cutter_;  // last: it uses the storage
 };
 
-// The local backend on a file system that forgets what was not synced.
-//
-// Where a sync failed, the process that knows of it lives until the power goes. One thing is left
-// out by that: a failed sync, then a kill, then power loss. The next process cannot know that its
-// own successful sync of that file or directory brings nothing back.
+// The local backend on a file system that forgets what was not synced, or what a sync failed on.
 class LocalMachine final : public Machine {
  public:
   explicit LocalMachine(std::uint64_t seed)
@@ -120,14 +116,13 @@ class LocalMachine final : public Machine {
 
   Storage& storage() override { return *storage_; }
   void plan_trouble(std::mt19937_64& random) override {
-    has_failed_ = random() % 2 == 0;
-    if (has_failed_) files_->fail_at_step(random() % 60);
+    if (random() % 2 == 0) files_->fail_at_step(random() % 60);
     if (random() % 2 == 0) files_->stop_at_step(random() % 60);
   }
   void kill() override { files_->stop_at_step(0); }
   void restart(bool after_power_loss) override {
-    if (after_power_loss || has_failed_) {
-      files_->fail_at_step(SimulatedFileSystem::kNever);
+    files_->fail_at_step(SimulatedFileSystem::kNever);
+    if (after_power_loss) {
       files_->restart_after_power_loss();
     } else {
       files_->restart_after_kill();
@@ -139,7 +134,6 @@ class LocalMachine final : public Machine {
   SystemClock clock_;
   std::shared_ptr<SimulatedFileSystem> files_;
   std::unique_ptr<LocalStorage> storage_;
-  bool has_failed_ = false;
 };
 
 class Simulation {

@@ -53,11 +53,14 @@ class FileSystem {
   // For messages.
   virtual std::string shown_path(const std::string& path) const = 0;
 
-  // kConflict where something of this name exists.
+  // kConflict where something of this name exists. The file counts as being written until it is
+  // closed, or its process ends.
   virtual Result<std::unique_ptr<WritableFile>> create_file(const std::string& path) = 0;
   // kNotFound for anything that isn't a regular file.
   virtual Result<std::unique_ptr<ReadableFile>> open_file(const std::string& path) = 0;
   virtual Result<FileStatus> status(const std::string& path) = 0;
+  // Whether somebody, here or in another process, has it open from create_file().
+  virtual Result<bool> is_being_written(const std::string& path) = 0;
 
   // Atomic, and visible at once; durable with the next sync of the new name's directory.
   virtual Result<void> rename(const std::string& from, const std::string& to) = 0;
@@ -67,6 +70,8 @@ class FileSystem {
 
   // kConflict where something of this name exists.
   virtual Result<void> make_directory(const std::string& path) = 0;
+  // kConflict where it isn't empty.
+  virtual Result<void> remove_directory(const std::string& path) = 0;
   virtual Result<void> sync_directory(const std::string& path) = 0;
   // fsync of a file that somebody else wrote.
   virtual Result<void> sync_file(const std::string& path) = 0;

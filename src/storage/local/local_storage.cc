@@ -12,6 +12,12 @@ namespace pitr {
 static constexpr std::size_t kListPageSize = 1000;
 static constexpr auto kTemporaryFileLife = std::chrono::hours(24);
 static const std::string kTemporaryDirectory = ".pitr-tmp";
+static constexpr std::string_view kDurableMark = ".durable";
+static constexpr std::size_t kMostOwnObjects = 50'000;  // forgotten then: they'd be copied once
+
+static std::string mark_of(const std::string& directory) {
+  return fmt::format("{}/{}", directory, kDurableMark);
+}
 
 static std::string parent_of(const std::string& path) {
   const auto slash = path.rfind('/');
@@ -157,8 +163,10 @@ Result<void> LocalStorage::remove(const ObjectKey& key) {
 Result<void> LocalStorage::ensure_durable(const ObjectKey& key) {
   const std::string& path = key.text();
   TRY(stat(key));
-  if (is_suspect(path) || is_suspect(parent_of(path))) return write_anew(key);
-  TRY(make_parents(path));
+  TRY(checked_write(make_parents(path)));
+  const bool is_trusted = is_own(path) && !is_suspect(path) && !is_suspect(parent_of(path));
+  // Who is appending to it would go on writing into the file that was replaced.
+  if (!is_trusted && !TRY(files_->is_being_written(path))) return write_anew(key);
   const auto synced = files_->sync_file(path);
   if (!synced) {
     suspect(path);
@@ -185,15 +193,18 @@ Result<void> LocalStorage::write_anew(const ObjectKey& key) {
 
 Result<void> LocalStorage::make_parents(const std::string& path) {
   const std::string directory = parent_of(path);
-  if (directory.empty()) return {};
-  {
-    const std::lock_guard lock(mutex_);
-    if (durable_directories_.contains(directory)) return {};
+  if (directory.empty() || is_known_durable(directory)) return {};
+  const std::lock_guard one_at_a_time(making_mutex_);
+  // From the top.
+  for (std::size_t slash = 0; slash != std::string::npos;) {
+    slash = directory.find('/', slash + 1);
+    const std::string above = directory.substr(0, slash);
+    if (!is_known_durable(above)) TRY(make_durable_directory(above));
   }
-  TRY(make_parents(directory));
-  return make_durable_directory(directory);
+  return {};
 }
 
+// With making_mutex_ held.
 Result<void> LocalStorage::make_durable_directory(const std::string& directory) {
   const std::string parent = parent_of(directory);
   if (is_suspect(parent)) {
@@ -203,15 +214,45 @@ Result<void> LocalStorage::make_durable_directory(const std::string& directory) 
   }
   const auto made = files_->make_directory(directory);
   if (!made && made.error().kind() != ErrorKind::kConflict) return made;
-  if (!made && TRY(files_->status(directory)).kind != EntryKind::kDirectory) {
-    return Error::invalid(
-        fmt::format("{} is a file, not a directory", files_->shown_path(directory)));
+  if (!made) {
+    if (TRY(files_->status(directory)).kind != EntryKind::kDirectory) {
+      return Error::invalid(
+          fmt::format("{} is a file, not a directory", files_->shown_path(directory)));
+    }
+    if (!files_->status(mark_of(directory))) TRY(make_directory_anew(directory));
   }
-  // Also where it existed: whoever made it may have been killed before the sync.
-  TRY(sync_directory(parent));
+  if (!files_->status(mark_of(directory))) {
+    TRY(sync_directory(parent));
+    const auto marked = files_->create_file(mark_of(directory));
+    // Another process is making it anew: the next attempt finds out.
+    if (!marked && marked.error().kind() != ErrorKind::kConflict) {
+      return checked_write(marked.error());
+    }
+    // And may have done so just before the mark.
+    TRY(sync_directory(parent));
+  }
   const std::lock_guard lock(mutex_);
   durable_directories_.insert(directory);
   return {};
+}
+
+// Whoever made it has not said that it is durable: it was killed, or its sync failed, and a sync
+// now would bring nothing back. Nothing is in it then; where something is, it's older than marks,
+// or its mark was lost with the power, which it survived itself.
+Result<void> LocalStorage::make_directory_anew(const std::string& directory) {
+  const auto removed = files_->remove_directory(directory);
+  if (!removed) {
+    const bool is_used = removed.error().kind() == ErrorKind::kConflict;
+    return is_used || removed.error().kind() == ErrorKind::kNotFound ? Result<void>() : removed;
+  }
+  const auto made = files_->make_directory(directory);
+  if (!made && made.error().kind() != ErrorKind::kConflict) return made;
+  return {};
+}
+
+bool LocalStorage::is_known_durable(const std::string& directory) {
+  const std::lock_guard lock(mutex_);
+  return durable_directories_.contains(directory);
 }
 
 Result<void> LocalStorage::sync_directory_of(const std::string& path) {
@@ -230,6 +271,17 @@ Result<void> LocalStorage::checked_write(Result<void> result) {
   durable_directories_.clear();
   return Error::transient(result.error().message())
       .with_hint("has something else removed files below this directory?");
+}
+
+void LocalStorage::own(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  if (own_objects_.size() >= kMostOwnObjects) own_objects_.clear();
+  own_objects_.insert(path);
+}
+
+bool LocalStorage::is_own(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  return own_objects_.contains(path);
 }
 
 void LocalStorage::suspect(const std::string& path) {

@@ -3,9 +3,14 @@
 //
 // put: a temporary file in .pitr-tmp, fsync, rename, fsync of the directory. put_if_absent: the
 // same with a rename that does not replace. New directories are durable before anything goes into
-// them; they're never removed, because a process that found one may be about to write into it. An
-// fsync that failed is never repeated to get a success: the object is written anew, or the error
-// stands.
+// them; then they get an empty file .durable, and they're never removed again, because a process
+// that found one may be about to write into it.
+//
+// An fsync that failed is never repeated to get a success: the object is written anew, or the error
+// stands. That holds across processes: what another one left is made durable by writing it anew
+// too, since nobody knows whether an fsync failed there; and an empty directory without .durable is
+// made anew. What another process is appending to right now is synced in its place: it would have
+// closed it after an error.
 //
 // All names are resolved below the directory that was opened, so a file system unmounted later
 // cannot make objects look absent.
@@ -62,6 +67,8 @@ class LocalStorage final : public Storage {
   // Every directory above path exists, durably, afterwards.
   Result<void> make_parents(const std::string& path);
   Result<void> make_durable_directory(const std::string& directory);
+  Result<void> make_directory_anew(const std::string& directory);
+  bool is_known_durable(const std::string& directory);
   Result<void> sync_directory_of(const std::string& path);
   Result<void> sync_directory(const std::string& directory);
   // A write's result without kNotFound, which would say that the object is proven absent: it's a
@@ -69,6 +76,10 @@ class LocalStorage final : public Storage {
   Result<void> checked_write(Result<void> result);
   void suspect(const std::string& path);
   bool is_suspect(const std::string& path);
+  // This process has made all of the object durable that it wrote, and can tell what it knows of
+  // it.
+  void own(const std::string& path);
+  bool is_own(const std::string& path);
   // Copies an object over itself, so that all of it is synced afresh.
   Result<void> write_anew(const ObjectKey& key);
 
@@ -76,11 +87,14 @@ class LocalStorage final : public Storage {
   const std::string process_name_;  // makes temporary names unique among processes
   std::atomic<std::uint64_t> next_temporary_ = 0;
 
+  std::mutex making_mutex_;  // held while a directory is made; taken before mutex_
   std::mutex mutex_;
   std::unordered_set<std::string> durable_directories_;  // they exist and survive; guarded
   // Files and directories whose fsync failed once: what was dirty in them then may be lost though a
   // later fsync succeeds. Guarded.
   std::unordered_set<std::string> suspects_;
+  // Objects that this process wrote; some may be missing. Guarded.
+  std::unordered_set<std::string> own_objects_;
 };
 
 }  // namespace pitr

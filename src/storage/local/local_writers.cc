@@ -81,18 +81,28 @@ Result<void> LocalUpload::try_publish(bool only_if_absent) {
   }
   TRY(std::move(renamed));
   temporary_exists_ = false;
-  return storage_.sync_directory_of(path);
+  TRY(storage_.sync_directory_of(path));
+  storage_.own(path);
+  return {};
 }
 
 Result<std::unique_ptr<LocalAppender>> LocalAppender::start(LocalStorage& storage,
                                                             const ObjectKey& key) {
   const std::string& path = key.text();
   TRY(storage.checked_write(storage.make_parents(path)));
-  auto file = storage.files_->create_file(path);
+  // Under its name it is there only while it's open, or whole: see FileSystem::is_being_written().
+  const std::string temporary_path = storage.next_temporary_path();
+  auto file = storage.files_->create_file(temporary_path);
   if (!file) return storage.checked_write(std::move(file).error()).error();
   std::unique_ptr<LocalAppender> appender(new LocalAppender(storage, key, std::move(file).value()));
-  TRY(appender->file_->sync());
+  auto begun = appender->file_->sync();
+  if (begun) begun = storage.files_->rename_if_absent(temporary_path, path);
+  if (!begun) {
+    (void)storage.files_->remove_file(temporary_path);
+    return storage.checked_write(std::move(begun)).error();
+  }
   TRY(storage.sync_directory_of(path));
+  storage.own(path);
   return appender;
 }
 

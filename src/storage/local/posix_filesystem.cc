@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -69,6 +70,8 @@ class PosixFileSystem final : public FileSystem {
 
   Result<std::unique_ptr<WritableFile>> create_file(const std::string& path) override {
     auto file = TRY(open_below(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND));
+    // For is_being_written(), which holds it for an instant at most.
+    if (::flock(file.fd(), LOCK_EX) != 0) return failed("locking", path);
     return std::make_unique<PosixWritableFile>(std::move(file));
   }
 
@@ -89,6 +92,13 @@ class PosixFileSystem final : public FileSystem {
     return FileStatus{
         kind_of_mode(status.st_mode), static_cast<std::uint64_t>(status.st_size),
         Timestamp::from_unix_us(status.st_mtim.tv_sec * 1'000'000 + status.st_mtim.tv_nsec / 1000)};
+  }
+
+  Result<bool> is_being_written(const std::string& path) override {
+    const auto file = TRY(open_below(path, O_RDONLY | O_NONBLOCK));
+    if (::flock(file.fd(), LOCK_SH | LOCK_NB) == 0) return false;
+    if (errno == EWOULDBLOCK) return true;
+    return failed("looking whether somebody writes", path);
   }
 
   Result<void> rename(const std::string& from, const std::string& to) override {
@@ -119,6 +129,11 @@ class PosixFileSystem final : public FileSystem {
 
   Result<void> make_directory(const std::string& path) override {
     if (::mkdirat(root_.fd(), path.c_str(), kDirectoryMode) != 0) return failed("creating", path);
+    return {};
+  }
+
+  Result<void> remove_directory(const std::string& path) override {
+    if (::unlinkat(root_.fd(), path.c_str(), AT_REMOVEDIR) != 0) return failed("removing", path);
     return {};
   }
 
