@@ -80,7 +80,9 @@ http::Response Agent::store_wal(const http::Request& request) {
   }
   log::debug("cluster {}: {} is archived", (*service)->config().name, path);
   http::Response response;
-  response.body = *outcome == PutOutcome::kStored ? "stored\n" : "already there\n";
+  response.body = *outcome == PutOutcome::kStored      ? "stored\n"
+                  : *outcome == PutOutcome::kKeptAside ? "kept aside\n"
+                                                       : "already there\n";
   return response;
 }
 

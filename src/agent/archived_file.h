@@ -26,7 +26,7 @@ struct ArchivedFile {
 Result<ArchivedFile> read_archived_file(const Path& path);
 
 // Stores it with its facts. Files of another cluster are refused (kInvalid), other bytes under a
-// name that is stored too (kConflict, and kept aside). Durable on return.
+// name that is stored too (kConflict, and kept aside; a .partial with success). Durable on return.
 Result<PutOutcome> store_archived_file(SegmentIngest& ingest, const ArchivedFile& file);
 
 }  // namespace pitr

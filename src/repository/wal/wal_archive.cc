@@ -191,7 +191,15 @@ Result<void> WalArchive::remove_tails(SegmentId segment) {
 
 Result<PutOutcome> WalArchive::put_file(std::string_view name, ByteView bytes) {
   const auto key = TRY(store_.names().wal_file(name));
-  return put_compared(ContainerKind::kWalFile, key, bytes);
+  const auto kind = TRY(classify_wal_file(name));
+  auto put = put_compared(ContainerKind::kWalFile, key, bytes);
+  const bool is_second = !put.has_value() && put.error().kind() == ErrorKind::kConflict;
+  if (!is_second || kind != WalFileKind::kPartialSegment) return put;
+  const auto aside = store_.names().conflict(key, to_hex(xxh3_128(bytes)));
+  TRY(put_compared(ContainerKind::kConflict, aside, bytes));
+  log::warning("another {} than the one stored was handed over: it is kept as {}", name,
+               aside.text());
+  return PutOutcome::kKeptAside;
 }
 
 Result<Bytes> WalArchive::read_history(TimelineId timeline) const {

@@ -25,7 +25,8 @@
 
 namespace pitr {
 
-enum class PutOutcome { kStored, kAlreadyThere };
+// kKeptAside: durable under another name, as another file has the one asked for.
+enum class PutOutcome { kStored, kAlreadyThere, kKeptAside };
 
 // The bytes [0, size) of a segment that are stored so far.
 struct PartialSegment {
@@ -76,7 +77,8 @@ class WalArchive {
   Result<void> remove_tails(SegmentId segment);
 
   // .history, .partial, .backup: compared by content as segments are. The last two are never
-  // served to a server.
+  // served to a server. A second .partial of a name is no conflict: two promotions from one point
+  // make two, and archiving would stop for good if one were refused. It is kept aside.
   Result<PutOutcome> put_file(std::string_view name, ByteView bytes);
   Result<Bytes> read_history(TimelineId timeline) const;  // kNotFound where there is none
   // Timelines with a history file or a segment, ascending. Lists; not for hot paths.

@@ -1,5 +1,6 @@
 #include "repository/wal/wal_archive.h"
 
+#include <set>
 #include <thread>
 
 #include "codec/digest.h"
@@ -162,6 +163,30 @@ TEST_P(WalArchiveTest, TimelinesAreThoseWithHistoryOrSegments) {
   must(archive_.put_file("0000000A.history", as_bytes("1\t0/3000000\tno recovery target\n")));
   must(archive_.put_segment(segment_number(5), make_wal(1)));
   EXPECT_EQ(must(archive_.timelines()), (std::vector<TimelineId>{TimelineId(1), TimelineId(10)}));
+}
+
+TEST_P(WalArchiveTest, ASecondPartialOfANameIsKeptAsideAndArchivingGoesOn) {
+  const std::string name = "000000010000000000000005.partial";
+  EXPECT_EQ(must(archive_.put_file(name, make_wal(1))), PutOutcome::kStored);
+  for (int again = 0; again < 2; ++again) {
+    EXPECT_EQ(must(archive_.put_file(name, make_wal(2))), PutOutcome::kKeptAside);
+    EXPECT_EQ(must(archive_.put_file(name, make_wal(3))), PutOutcome::kKeptAside);
+    EXPECT_EQ(must(archive_.put_file(name, make_wal(1))), PutOutcome::kAlreadyThere);
+  }
+  const auto key = must(archive_.store().names().wal_file(name));
+  const auto aside = keys_below(storage(), key.text() + ".conflict-");
+  ASSERT_EQ(aside.size(), 2u);
+  std::set<Bytes> kept;
+  for (const auto& object : aside) {
+    kept.insert(must(archive_.store().get_sealed(ContainerKind::kConflict,
+                                                 ObjectKey::from_parts(object), 1 << 20)));
+  }
+  EXPECT_EQ(kept, (std::set<Bytes>{make_wal(2), make_wal(3)}));
+  // What is kept aside vouches for itself: damaged, it is not taken for these bytes.
+  const auto damaged = ObjectKey::from_parts(aside.at(0));
+  flip_byte(storage(), damaged, stored_bytes(storage(), damaged).size() - 10);
+  EXPECT_FALSE(archive_.put_file(name, make_wal(2)).has_value() &&
+               archive_.put_file(name, make_wal(3)).has_value());
 }
 
 TEST_P(WalArchiveTest, HistoryFilesAreComparedByContent) {
