@@ -5,7 +5,9 @@
 //   200                                  the file is there, whole          exit 0
 //   404 with X-Pitr-Absent: proven       it lies beyond the plan           exit 1
 //   others, and no answer                trouble                           exit 200
-// Where nobody listens, the full program does the work alone ("pitr wal-get --plan FILE %f %p").
+// Where nobody listens, or the prefetcher is killed while it is asked, the full program does the
+// work alone ("pitr wal-get --plan FILE %f %p"). One that only doesn't answer may still put a file
+// there, so that is trouble.
 //
 // PostgreSQL takes 1..125 for "the archive ends here" and goes on without what is missing; above
 // 125 it stops, and on SIGTERM, whose default action is kept, it shuts down cleanly
@@ -144,7 +146,7 @@ int get(const Arguments& arguments) {
   }
   if (answer.outcome == Outcome::kLost) {
     complain(kName, "the prefetcher's answer was lost", answer.trouble.view());
-    return kExitTrouble;
+    return answer.peer_is_gone ? get_with_full_program(arguments, plan) : kExitTrouble;
   }
   if (answer.status == 200) return check_delivered(destination.c_str());
   if (answer.status == 404 && answer.header_value("x-pitr-absent") == "proven") return kExitAbsent;

@@ -55,7 +55,7 @@ class Exchange {
       if (count >= 0) {
         text.remove_prefix(static_cast<std::size_t>(count));
       } else if (errno != EAGAIN && errno != EINTR) {
-        return lost(::strerror(errno));
+        return lost_peer();
       }
     }
     return true;
@@ -81,6 +81,12 @@ class Exchange {
     return false;
   }
 
+  bool lost_peer() {
+    answer_.peer_is_gone = errno == ECONNRESET || errno == EPIPE;
+    return lost(answer_.peer_is_gone ? "the connection was closed before the answer was whole"
+                                     : ::strerror(errno));
+  }
+
   bool wait_for(short events) {
     for (;;) {
       const long long left_ms = deadline_ms_ - now_ms();
@@ -97,8 +103,8 @@ class Exchange {
     while (read_ == received_) {
       if (!wait_for(POLLIN)) return false;
       const ssize_t count = ::recv(fd_, buffer_, sizeof buffer_, MSG_DONTWAIT);
-      if (count == 0) return lost("the connection was closed before the answer was whole");
-      if (count < 0 && errno != EAGAIN && errno != EINTR) return lost(::strerror(errno));
+      if (count == 0) errno = ECONNRESET;
+      if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) return lost_peer();
       read_ = 0;
       received_ = count > 0 ? static_cast<std::size_t>(count) : 0;
     }

@@ -21,6 +21,7 @@ struct HttpAnswer {
   Outcome outcome = Outcome::kLost;
   int status = 0;
   bool expected_absence = false;  // kNobody: no socket or no listener, the usual ways to be away
+  bool peer_is_gone = false;      // kLost: the connection ended, as when its process was killed
   FixedText<8192> header;         // the lines after the status line
   FixedText<2048> body;           // its beginning, as a message for people
   FixedText<256> trouble;         // kNobody, kLost: why

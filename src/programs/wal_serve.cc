@@ -108,6 +108,7 @@ bool is_recovery_over(const Path& data_directory) {
 // Returns when nobody will ask any more.
 void watch(const WalServeOptions& options, const Path& data_directory,
            const Prefetcher& prefetcher) {
+  const auto begin = std::chrono::steady_clock::now();
   bool was_alive = false;
   for (;;) {
     if (is_recovery_over(data_directory)) {
@@ -120,6 +121,10 @@ void watch(const WalServeOptions& options, const Path& data_directory,
       return;
     }
     was_alive = is_alive;
+    if (!was_alive && std::chrono::steady_clock::now() - begin > options.start_limit) {
+      log::info("no server has started");
+      return;
+    }
     if (std::chrono::steady_clock::now() - prefetcher.last_request() > options.idle_limit) {
       log::info("nobody asked for {} s", options.idle_limit.count());
       return;
@@ -150,7 +155,11 @@ Result<pid_t> spawn_in_background(const std::vector<std::string>& arguments, con
   ::posix_spawn_file_actions_adddup2(&actions, 1, 2);
   // A server's pipes must not be kept open by what outlives it.
   ::posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+  // The restore that starts it blocks the signals that end a program.
+  sigset_t no_signals;
+  ::sigemptyset(&no_signals);
+  ::posix_spawnattr_setsigmask(&attributes, &no_signals);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
   pid_t pid = -1;
   const int failure = ::posix_spawn(&pid, argv[0], &actions, &attributes, argv.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
@@ -248,9 +257,11 @@ int get_wal_file(const Path& plan, const std::string& file_name, const Path& to)
     complain("wal-get", placed.error());
     return kExitTrouble;
   }
-  // What comes next shall find a prefetcher. Without one it only takes longer.
+  // What a server asks for next shall find a prefetcher. Without one it only takes longer.
   const auto program = own_program();
-  if (program.has_value() && !opened->supply->plan().socket.empty()) {
+  const auto data_directory = data_directory_of(plan);
+  const bool will_ask = data_directory.has_value() && is_server_alive(*data_directory);
+  if (program.has_value() && will_ask && !opened->supply->plan().socket.empty()) {
     (void)spawn_wal_serve(*program, plan).has_value();
   }
   return kExitDelivered;
