@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,6 +54,9 @@ Result<std::optional<User>> owner_to_become(const Path& data_directory) {
       ::dup2(output, STDERR_FILENO) < 0 || ::chdir("/") != 0) {
     ::_exit(kCannotExecute);
   }
+  sigset_t no_signals;  // what this program blocks is no business of the server
+  ::sigemptyset(&no_signals);
+  ::sigprocmask(SIG_SETMASK, &no_signals, nullptr);
   ::execv(arguments[0], arguments.data());
   ::_exit(kCannotExecute);
 }

@@ -20,6 +20,7 @@
 #include "programs/exit_codes.h"
 #include "programs/restore_request.h"
 #include "programs/restore_rewrite.h"
+#include "programs/restore_stop.h"
 #include "programs/restore_view.h"
 #include "programs/terminal_progress.h"
 #include "programs/wal_serve.h"
@@ -72,8 +73,9 @@ class RestoreRun {
   Result<void> confirm() const;
   Result<RecoveryPlan> make_recovery_plan(const RestorePlan& plan, const IncarnationStore& store);
   Result<RestoreSummary> restore(const RestorePlan& plan, const RecoveryPlan& recovery,
-                                 const IncarnationStore& store);
-  Result<ServerReport> start(const RecoveryPlan& recovery, const RestoreSummary& summary);
+                                 const IncarnationStore& store, std::stop_token stop);
+  Result<ServerReport> start(const RecoveryPlan& recovery, const RestoreSummary& summary,
+                             std::stop_token stop);
   RestoreView view(const RestorePlan& plan) const;
 
   const RestoreArguments& arguments_;
@@ -301,7 +303,7 @@ Result<RecoveryPlan> RestoreRun::make_recovery_plan(const RestorePlan& plan,
 }
 
 Result<RestoreSummary> RestoreRun::restore(const RestorePlan& plan, const RecoveryPlan& recovery,
-                                           const IncarnationStore& store) {
+                                           const IncarnationStore& store, std::stop_token stop) {
   RestoreOptions options;
   options.data_directory = *data_directory_;
   options.tablespaces = tablespaces_;
@@ -312,11 +314,11 @@ Result<RestoreSummary> RestoreRun::restore(const RestorePlan& plan, const Recove
   options.action = action_;
   options.keep_archive_mode = keep_archive_mode_;
   options.wal_get_program = recovery.program.parent_path() / "pitr-wal-get";
-  return restore_files(store, plan.backup, recovery, options, progress_);
+  return restore_files(store, plan.backup, recovery, options, progress_, std::move(stop));
 }
 
-Result<ServerReport> RestoreRun::start(const RecoveryPlan& recovery,
-                                       const RestoreSummary& summary) {
+Result<ServerReport> RestoreRun::start(const RecoveryPlan& recovery, const RestoreSummary& summary,
+                                       std::stop_token stop) {
   // Without it every segment takes longer, and no more than that.
   const auto serving = start_wal_serve(recovery.program, wal_get_plan_file(*data_directory_));
   if (!serving.has_value()) progress_.warn(serving.error().message());
@@ -327,7 +329,7 @@ Result<ServerReport> RestoreRun::start(const RecoveryPlan& recovery,
   request.settings = arguments_.settings;
   request.action = action_;
   request.missing_configuration = summary.missing_configuration;
-  return start_restored_server(request, recovery, progress_, {});
+  return start_restored_server(request, recovery, progress_, std::move(stop));
 }
 
 RestoreView RestoreRun::view(const RestorePlan& plan) const {
@@ -373,8 +375,12 @@ Result<int> RestoreRun::run() {
   if (rewrite_) outcome.undo = rewrite_->rewrite.journal.undo;
   const auto recovery = TRY(make_recovery_plan(plan, store));
   outcome.new_timeline = recovery.new_timeline;
-  outcome.files = TRY(restore(plan, recovery, store));
-  if (arguments_.start) outcome.server = TRY(start(recovery, *outcome.files));
+  RestoreStop stop(*data_directory_);
+  auto files = restore(plan, recovery, store, stop.token());
+  if (!files.has_value()) return stop.explained(std::move(files).error());
+  stop.files_are_done();
+  outcome.files = std::move(files).value();
+  if (arguments_.start) outcome.server = TRY(start(recovery, *outcome.files, stop.token()));
   progress_.finish();
   if (arguments_.json) {
     fmt::print("{}", outcome_json(view(plan), outcome));

@@ -26,12 +26,13 @@ static bool wait_for_signal(const sigset_t& signals) {
   return ::sigtimedwait(&signals, nullptr, &kPollInterval) > 0;
 }
 
-[[noreturn]] static void end_now(std::string_view reason) {
-  log::error("{}", reason);
+void StopSignals::end_now(std::string_view reason) const {
+  log::error("{}. {}", reason, last_words_());
   ::_exit(kExitForced);
 }
 
-StopSignals::StopSignals(Milliseconds deadline) : deadline_(deadline) {
+StopSignals::StopSignals(Milliseconds deadline, LastWords last_words)
+    : deadline_(deadline), last_words_(std::move(last_words)) {
   const auto signals = stop_signals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   thread_ = std::jthread([this](std::stop_token end) { watch(end); });
@@ -56,9 +57,7 @@ void StopSignals::watch(std::stop_token end) {
     if (end.stop_requested()) return;
     if (again) end_now("ended by a second signal");
     if (std::chrono::steady_clock::now() >= give_up) {
-      end_now(
-          "something does not end, storage most likely; ended by force. Nothing that was "
-          "acknowledged is lost");
+      end_now("something does not end, storage most likely; ended by force");
     }
   }
 }

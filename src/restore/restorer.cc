@@ -50,6 +50,7 @@ class Restorer {
   Result<void> sync_file_systems();
   Result<void> write_small_file(std::string_view name, std::string_view text);
   Result<void> finish(ByteView control);
+  Result<void> go_on() const;
 
   Path in_target(std::string_view relative) const { return options_.data_directory / relative; }
 
@@ -225,16 +226,24 @@ Result<void> Restorer::finish(ByteView control) {
   return remove_journal(options_.data_directory);
 }
 
+// Where no thread looks at the stop token.
+Result<void> Restorer::go_on() const {
+  if (stop_.stop_requested()) return Error::cancelled("the restore was stopped");
+  return {};
+}
+
 Result<RestoreSummary> Restorer::run(const IncarnationStore& store) {
   const auto* rewrite = options_.rewrite;
   observer_.phase("reading the backup's tables", 0);
   const auto* wanted = rewrite ? &rewrite->comparison.wanted : nullptr;
   const auto contents = TRY(BackupContents::open(store, backup_, wanted));
   const auto control = TRY(read_control(*contents));
+  TRY(go_on());
   if (rewrite) {
     TRY(prepare_rewrite());
   } else {
     TRY(prepare_places(*contents));
+    TRY(go_on());
     TRY(make_data_directory());
   }
   TRY(link_tablespaces());
@@ -248,12 +257,15 @@ Result<RestoreSummary> Restorer::run(const IncarnationStore& store) {
       existing);
   observer_.phase("restoring files", writer.piece_bytes());
   TRY(writer.create_all(options_.workers));
+  TRY(go_on());
   TRY(writer.write_all(options_.workers, observer_, stop_));
   TRY(write_labels());
   TRY(write_recovery_plan());
   TRY(write_settings(*contents));
+  TRY(go_on());
   observer_.phase("syncing", 0);
   TRY(sync_file_systems());
+  TRY(go_on());
   TRY(finish(control));
 
   RestoreSummary summary;
