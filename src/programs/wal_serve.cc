@@ -150,8 +150,8 @@ Result<pid_t> spawn_in_background(const std::vector<std::string>& arguments, con
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawnattr_init(&attributes);
   ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_addopen(&actions, 1, log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND,
-                                     0600);
+  ::posix_spawn_file_actions_addopen(&actions, 1, log_file.c_str(),
+                                     O_WRONLY | O_APPEND | O_NOFOLLOW, 0600);
   ::posix_spawn_file_actions_adddup2(&actions, 1, 2);
   // A server's pipes must not be kept open by what outlives it.
   ::posix_spawn_file_actions_addclosefrom_np(&actions, 3);
@@ -177,9 +177,15 @@ bool answers(const Path& socket) {
   return response.has_value() && response->ok();
 }
 
+// The server's user must be able to read what lies in its data directory: backups do.
 Result<pid_t> spawn_wal_serve(const Path& program, const Path& plan) {
-  return spawn_in_background({program.string(), "wal-serve", "--plan", plan.string()},
-                             plan.parent_path() / "wal-serve.log");
+  const auto log_file = plan.parent_path() / "wal-serve.log";
+  const auto data_directory = TRY(data_directory_of(plan));
+  const auto owner = TRY(owner_for(data_directory));
+  auto log = TRY(File::open(log_file, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
+  TRY(give_to(log.fd(), log_file, owner));
+  TRY(log.close());
+  return spawn_in_background({program.string(), "wal-serve", "--plan", plan.string()}, log_file);
 }
 
 struct WalArguments {
@@ -234,6 +240,7 @@ Result<void> serve_wal(const WalServeOptions& options) {
   serving.socket_path = plan.socket;
   const auto server = TRY(http::Server::start(std::move(serving), std::move(router)));
   TRY(give_to(plan.socket, owner));
+  TRY(give_to(Path(plan.socket.string() + ".lock"), owner));
   log::info("serving WAL for {}, to {}", data_directory.string(), to_string(plan.end));
   watch(options, data_directory, *prefetcher);
   server->stop();

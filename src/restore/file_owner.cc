@@ -16,8 +16,10 @@ Result<FileOwner> owner_of(const Path& path) {
 
 Result<std::optional<FileOwner>> owner_for(const Path& target_directory) {
   if (::geteuid() != 0) return std::optional<FileOwner>();
-  const auto existing = owner_of(target_directory);
-  if (existing.has_value() && existing->user != 0) return std::optional(*existing);
+  for (const auto& directory : {target_directory, target_directory.parent_path()}) {
+    const auto existing = owner_of(directory);
+    if (existing.has_value() && existing->user != 0) return std::optional(*existing);
+  }
   // The only thread that asks: programs do so before they start any.
   if (const auto* user = ::getpwnam("postgres")) {
     return std::optional(FileOwner{user->pw_uid, user->pw_gid});

@@ -184,6 +184,40 @@ TEST_F(RestoreTest, AServerStartedByHandFetchesItsWalWithoutAPrefetcher) {
   EXPECT_EQ(must(restored.sql_value("SELECT timeline_id FROM pg_control_checkpoint()")), "2");
 }
 
+// As Debian has it: below /etc. The running server needs its files no more.
+TEST_F(RestoreTest, AClusterWhoseConfigurationLiesElsewhereIsRestoredAndStarted) {
+  must(cluster_.configure({{"max_connections", "150"}}));
+  must(cluster_.restart());
+  for (const auto* name : {"postgresql.conf", "pg_hba.conf", "pg_ident.conf"}) {
+    std::filesystem::rename(cluster_.data_directory() / name, home_.path() / name);
+  }
+  back_up();
+  insert();
+  repository_.catch_up(cluster_);
+  std::ofstream(home_.path() / "hba")
+      << "local all all trust\n";  // not every test user is postgres
+  const auto hba = "hba_file=" + (home_.path() / "hba").string();
+
+  const auto output = restore(with_start({"--latest", "--set", hba}));
+  ASSERT_EQ(output.status.exit_code, 0) << output.out << output.err << server_log();
+  EXPECT_THAT(output.out, HasSubstr("The backup holds no postgresql.conf"));
+  EXPECT_EQ(ask("SELECT string_agg(i::text, ',') FROM t"), "1");
+  EXPECT_EQ(ask("current_setting('max_connections')"), "150");
+  EXPECT_FALSE(std::filesystem::exists(target() / "postgresql.conf"));
+  stop_restored();
+
+  // By hand, with the original's files.
+  const auto again = restore({"--latest", "--force", "--target-dir", target()});
+  ASSERT_EQ(again.status.exit_code, 0) << again.err;
+  must(run_successfully({cluster_.binary_directory() / "pg_ctl", "start", "-w", "-D", target(),
+                         "-l", home_.path() / "log", "-o",
+                         fmt::format("-c config_file={0}/postgresql.conf -c {1} -c "
+                                     "ident_file={0}/pg_ident.conf -c port={2} -c "
+                                     "unix_socket_directories={0}",
+                                     home_.path().string(), hba, port_.port())}));
+  EXPECT_EQ(ask("SELECT string_agg(i::text, ',') FROM t"), "1");
+}
+
 TEST_F(RestoreTest, WalThatIsDamagedInsideThePlanFailsTheRestore) {
   back_up();
   insert();
