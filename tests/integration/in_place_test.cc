@@ -89,7 +89,7 @@ class InPlace {
     argv.insert(argv.end(), rest.begin(), rest.end());
     for (int round = 0; round < 4 && !is_restored(); ++round) {
       auto process = must(Subprocess::start(argv));
-      (void)process.wait(Milliseconds(std::uniform_int_distribution<int>(20, 1500)(random)));
+      (void)process.wait(Milliseconds(std::uniform_int_distribution<int>(5, 350)(random)));
       process.kill();
       // Either nothing can start, or all is as it was or as it should be.
       const bool can_start = fs::exists(directory() / "global" / "pg_control");
