@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
+#include <optional>
 #include <ranges>
 
 #include "common/retry.h"
@@ -24,14 +27,21 @@ bool has_digests(const IncarnationStore& store, const BackupManifest& manifest) 
   return is_comparable && !manifest.digest_tables.empty();
 }
 
+// Ids tell the second only.
+bool began_in_one_second(const BackupId& a, const BackupId& b) {
+  const auto second = [](const BackupId& id) { return id.text().substr(0, id.text().find('-')); };
+  return second(a) == second(b);
+}
+
 // Newest first, up to the first one that the WAL may tell about.
 Result<std::vector<ParentCandidate>> find_candidates(const IncarnationStore& store,
                                                      const ClusterNow& now, Observer& observer) {
   const BackupCatalog catalog(store);
   std::vector<ParentCandidate> candidates;
+  std::optional<BackupId> fit;
   const auto ids = TRY(catalog.list());
   for (const auto& id : std::views::reverse(ids)) {
-    if (candidates.size() == kMostCandidates) break;
+    if (candidates.size() == kMostCandidates || (fit && !began_in_one_second(id, *fit))) break;
     auto manifest = catalog.manifest(id);
     if (!manifest && manifest.error().kind() == ErrorKind::kTransient) return manifest.error();
     if (!manifest) {
@@ -43,8 +53,11 @@ Result<std::vector<ParentCandidate>> find_candidates(const IncarnationStore& sto
     }
     const bool digests = has_digests(store, *manifest);
     candidates.push_back({std::move(*manifest), digests});
-    if (digests && unfit_by_history(candidates.back().manifest, now).empty()) break;
+    if (digests && unfit_by_history(candidates.back().manifest, now).empty()) fit = id;
   }
+  std::ranges::stable_sort(candidates, std::greater(), [](const ParentCandidate& candidate) {
+    return std::pair(candidate.manifest.start_lsn, candidate.manifest.start_time);
+  });
   return candidates;
 }
 

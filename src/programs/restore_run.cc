@@ -333,16 +333,9 @@ Result<ServerReport> RestoreRun::start(const RecoveryPlan& recovery, const Resto
 }
 
 RestoreView RestoreRun::view(const RestorePlan& plan) const {
-  return {plan,
-          cluster_->name,
-          asked_.zone,
-          asked_.given_time,
-          data_directory_,
-          tablespaces_,
-          places_,
-          action_,
-          keep_archive_mode_,
-          rewrite_ ? &rewrite_->view : nullptr};
+  const auto* rewrite = rewrite_ ? &rewrite_->view : nullptr;
+  return {plan,         cluster_->name, asked_.zone, asked_.given_time,  data_directory_,
+          tablespaces_, places_,        action_,     keep_archive_mode_, rewrite};
 }
 
 Result<int> RestoreRun::run() {
@@ -382,11 +375,8 @@ Result<int> RestoreRun::run() {
   outcome.files = std::move(files).value();
   if (arguments_.start) outcome.server = TRY(start(recovery, *outcome.files, stop.token()));
   progress_.finish();
-  if (arguments_.json) {
-    fmt::print("{}", outcome_json(view(plan), outcome));
-  } else {
-    fmt::print("{}", outcome_text(view(plan), outcome));
-  }
+  const auto shown = view(plan);
+  fmt::print("{}", arguments_.json ? outcome_json(shown, outcome) : outcome_text(shown, outcome));
   std::fflush(stdout);
   return outcome.server && !outcome.server->reached ? kExitTargetMissed : kExitSuccess;
 }
