@@ -87,7 +87,7 @@ restore_for_wal() {
 
 # Replaying a segment takes longer than fetching one: when recovery asks, the spool is full.
 spool_is_full() {  # SEGMENTS_LEFT
-  local files=("$work/restored/pitr_restore/spool"/*)
+  local files=("$work/restored/pitr_restore/spool"/*/*)
   ((${#files[@]} >= ($1 < 16 ? $1 : 16))) && sleep 0.1
 }
 
