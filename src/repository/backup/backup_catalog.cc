@@ -75,6 +75,8 @@ Result<std::vector<BackupManifest>> BackupCatalog::manifests() const {
     auto read = TRY(manifest(id));
     manifests.push_back(std::move(read));
   }
+  // Ids tell the second only.
+  std::ranges::stable_sort(manifests, {}, &BackupManifest::start_time);
   return manifests;
 }
 
