@@ -71,7 +71,10 @@ Result<PutOutcome> SegmentIngest::put_streamed(SegmentId segment, ByteView bytes
   TRY(compare_with_ancestors(archive_, segment, bytes));
   auto derived = TRY(derive_facts(segment, bytes, std::move(carry)));
   const auto outcome = TRY(archive_.put_segment(segment, bytes));
-  if (!derived) return outcome;
+  if (!derived) {
+    TRY(facts_.ensure_durable(segment));
+    return outcome;
+  }
   TRY(facts_.put(derived->facts));
   const SegmentId next{segment.timeline, segment.number + 1};
   remember(next, derived->carry_out);
@@ -192,7 +195,10 @@ Result<bool> SegmentIngest::seal_tails(SegmentId segment) {
 Result<bool> SegmentIngest::finish_sealing(SegmentId segment) {
   const auto tails = TRY(list_tails(archive_.store(), segment));
   const auto known = TRY(facts_.get(segment));
-  if (tails.empty() && known) return false;
+  if (tails.empty() && known) {
+    TRY(facts_.ensure_durable(segment));
+    return false;
+  }
   const auto bytes = TRY(archive_.read_segment(segment));
   TRY(put_streamed(segment, bytes));  // durable from here on
   const auto streamed = TRY(read_tail_chain(archive_.store(), segment));

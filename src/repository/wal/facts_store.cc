@@ -139,16 +139,28 @@ Result<void> FactsStore::put(const wal::SegmentFacts& facts) {
   const auto key = store_.names().facts(facts.segment);
   if (stored.has_value() && stored.value()) {
     const auto& old = *stored.value();
-    if (knowledge(old) > knowledge(facts) || wal::encode_facts(old) == encoded) return {};
+    if (knowledge(old) > knowledge(facts) || wal::encode_facts(old) == encoded) {
+      return ensure_durable(facts.segment);
+    }
   }
   return store_.put_sealed(ContainerKind::kFacts, key, encoded);
+}
+
+Result<void> FactsStore::ensure_durable(SegmentId segment) {
+  auto single = store_.storage().ensure_durable(store_.names().facts(segment));
+  if (single.has_value() || single.error().kind() != ErrorKind::kNotFound) return single;
+  const auto log = segment.number / store_.segment_size().segments_per_log();
+  return store_.storage().ensure_durable(store_.names().facts_rollup(segment.timeline, log));
 }
 
 Result<bool> FactsStore::replace(const wal::SegmentFacts& facts) {
   const auto encoded = wal::encode_facts(facts);
   const auto stored = get(facts.segment);
   if (!stored.has_value() && stored.error().kind() != ErrorKind::kCorrupt) return stored.error();
-  if (stored.has_value() && *stored && wal::encode_facts(**stored) == encoded) return false;
+  if (stored.has_value() && *stored && wal::encode_facts(**stored) == encoded) {
+    TRY(ensure_durable(facts.segment));
+    return false;
+  }
   TRY(store_.put_sealed(ContainerKind::kFacts, store_.names().facts(facts.segment), encoded));
   return true;
 }

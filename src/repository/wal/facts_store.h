@@ -29,6 +29,9 @@ class FactsStore {
   // Keeps what is stored already where that says more: a resolved head, a checked link, changed
   // blocks.
   Result<void> put(const wal::SegmentFacts& facts);
+  // For facts that get() found: a write that failed may have left them visible and no more.
+  // kNotFound: they are gone.
+  Result<void> ensure_durable(SegmentId segment);
   // Stores these facts whatever is there, damaged facts too. False: the same are there already.
   Result<bool> replace(const wal::SegmentFacts& facts);
   Result<std::optional<wal::SegmentFacts>> get(SegmentId segment) const;

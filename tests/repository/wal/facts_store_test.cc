@@ -67,6 +67,30 @@ TEST_F(FactsStoreTest, ABetterAnswerReplacesAWorseOneAndNotTheOtherWayRound) {
   EXPECT_EQ(must(facts_.get({kTimeline, 3}))->head, wal::Head::kResolved);
 }
 
+// Whoever finds them takes them for granted, and nobody writes them again.
+TEST_F(FactsStoreTest, FactsThatAFailedWriteLeftAreMadeDurableWhenTheyAreFound) {
+  Fault fault;
+  fault.calls = {StorageCall::kPut};
+  fault.moment = Fault::Moment::kInFlight;
+  fault.error = Error::transient("planned");
+  for (std::uint64_t number = 1; number <= 20; ++number) {
+    storage_.faults().add(fault);
+    ASSERT_FALSE(facts_.put(facts_of(number)).has_value());
+    ASSERT_TRUE(must(facts_.get({kTimeline, number})).has_value());
+    if (number % 2 == 0) {
+      must(facts_.put(facts_of(number)));
+    } else {
+      must(facts_.ensure_durable({kTimeline, number}));
+    }
+    storage_.faults().clear();
+  }
+  storage_.power_loss();
+  for (std::uint64_t number = 1; number <= 20; ++number) {
+    EXPECT_TRUE(must(facts_.get({kTimeline, number})).has_value()) << number;
+  }
+  EXPECT_EQ(facts_.ensure_durable({kTimeline, 21}).error().kind(), ErrorKind::kNotFound);
+}
+
 TEST_F(FactsStoreTest, TheSameFactsAreNotWrittenTwice) {
   must(facts_.put(facts_of(3)));
   storage_.faults().add({.calls = {StorageCall::kPut},
