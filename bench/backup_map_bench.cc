@@ -146,7 +146,7 @@ void measure_reading(benchmark::State& state, const Fixture& fixture,
     const auto contents = BackupContents::open(fixture.store(), manifest).value();
     state.counters["open_s"] = seconds_since(start);
     state.counters["open_MiB"] = memory.mib();
-    state.counters["pieces"] = static_cast<double>(contents->pieces().size());
+    state.counters["pieces"] = static_cast<double>(contents->batch(0).value()->size());
   }
   {
     const PeakMemory memory;

@@ -44,10 +44,8 @@ FileWriter::FileWriter(const BackupContents& contents, Path data_directory,
 
 std::uint64_t FileWriter::piece_bytes() const {
   std::uint64_t bytes = 0;
-  for (const auto& piece : contents_.pieces()) {
-    for (const auto& placement : piece.placements) {
-      if (is_wanted_[placement.file]) bytes += placement.size_bytes;
-    }
+  for (std::uint32_t file = 0; file < is_wanted_.size(); ++file) {
+    if (is_wanted_[file]) bytes += contents_.wanted_bytes(file);
   }
   return bytes;
 }
@@ -172,18 +170,22 @@ Result<void> FileWriter::write_piece(const PackPiece& piece, ByteView bytes,
 }
 
 Result<void> FileWriter::write_all(unsigned workers, Observer& observer, std::stop_token stop) {
-  return share_work(contents_.pieces().size(), workers, [&](WorkShares& shares, unsigned worker) {
-    return write_pieces(shares, worker, observer, stop);
-  });
+  for (std::size_t number = 0; number < contents_.batch_count(); ++number) {
+    const auto pieces = TRY(contents_.batch(number));
+    TRY(share_work(pieces->size(), workers, [&](WorkShares& shares, unsigned worker) {
+      return write_pieces(*pieces, shares, worker, observer, stop);
+    }));
+  }
+  return {};
 }
 
-Result<void> FileWriter::write_pieces(WorkShares& shares, unsigned worker, Observer& observer,
-                                      std::stop_token stop) {
+Result<void> FileWriter::write_pieces(const PackPieces& pieces, WorkShares& shares, unsigned worker,
+                                      Observer& observer, std::stop_token stop) {
   Bytes buffer;
   std::map<std::uint32_t, File> open_files;
   while (const auto next = shares.next(worker)) {
     if (stop.stop_requested()) return Error::cancelled("the restore was stopped");
-    const auto& piece = contents_.pieces()[*next];
+    const auto& piece = pieces[*next];
     TRY(contents_.read(piece, buffer));
     TRY(write_piece(piece, buffer, open_files, observer));
   }

@@ -48,8 +48,8 @@ class FileWriter {
   Result<void> write_changed(File& file, ByteView bytes, std::uint64_t offset);
   Result<void> create_files(std::span<const std::size_t> numbers, WorkShares& shares,
                             unsigned worker);
-  Result<void> write_pieces(WorkShares& shares, unsigned worker, Observer& observer,
-                            std::stop_token stop);
+  Result<void> write_pieces(const PackPieces& pieces, WorkShares& shares, unsigned worker,
+                            Observer& observer, std::stop_token stop);
   Result<void> write_piece(const PackPiece& piece, ByteView bytes,
                            std::map<std::uint32_t, File>& open_files, Observer& observer);
 

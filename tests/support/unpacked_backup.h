@@ -13,15 +13,16 @@ namespace pitr::test {
 
 inline void write_pieces(const BackupContents& contents, const Path& directory) {
   Bytes bytes;
-  for (const auto& piece : contents.pieces()) {
-    must(contents.read(piece, bytes));
+  must(for_each_piece(contents, [&](const PackPiece& piece) -> Result<void> {
+    TRY(contents.read(piece, bytes));
     for (const auto& part : piece.placements) {
       const Path path = directory / contents.files()[part.file].path;
       auto file = must(File::open(path, O_WRONLY | O_CREAT));
       must(file.write_at(ByteView(bytes).subspan(part.piece_offset, part.size_bytes),
                          part.file_offset));
     }
-  }
+    return {};
+  }));
 }
 
 inline void unpack_backup(const IncarnationStore& store, const BackupManifest& manifest,

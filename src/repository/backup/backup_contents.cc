@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "repository/backup/backup_reader.h"
-#include "repository/backup/block_layers.h"
+#include "repository/backup/extent_loader.h"
 #include "repository/backup/pack_pieces.h"
 #include "repository/backup/pack_readers.h"
 #include "repository/backup/table_reader.h"
@@ -20,63 +20,74 @@ constexpr std::size_t kNamedFiles = 5;  // in an error
 
 class RepositoryBackupContents final : public BackupContents {
  public:
-  RepositoryBackupContents(const IncarnationStore& store, std::vector<PackInfo> packs)
-      : packs_(store, std::move(packs)) {}
+  RepositoryBackupContents(const IncarnationStore& store, const BackupManifest& manifest,
+                           const BlockSelection* only, std::uint64_t most_placements)
+      : store_(store),
+        manifest_(manifest),
+        most_placements_(most_placements),
+        loader_(store_, manifest_, files_, only),
+        packs_(store, manifest.packs),
+        only_(only) {}
 
-  Result<void> load(const IncarnationStore& store, const BackupManifest& manifest,
-                    const BlockSelection* only);
+  Result<void> load();
   const std::vector<FileRow>& files() const override { return files_; }
-  const std::vector<PackPiece>& pieces() const override { return pieces_; }
+  std::uint64_t wanted_bytes(std::uint32_t file) const override { return wanted_bytes_[file]; }
+  std::size_t batch_count() const override { return batches_.size(); }
+  Result<std::shared_ptr<const PackPieces>> batch(std::size_t number) const override;
   Result<void> read(const PackPiece& piece, Bytes& into) const override;
   Result<Bytes> read_file(std::string_view path, std::uint64_t limit_bytes) const override;
 
  private:
-  Result<std::vector<Extent>> load_extents(const IncarnationStore& store,
-                                           const BackupManifest& manifest,
-                                           const BlockSelection* only) const;
-  Result<void> cut_pieces(std::vector<Extent> extents);
+  Result<void> check_packs(const std::vector<ExtentSurvey::Pack>& packs) const;
+  Result<std::shared_ptr<const PackPieces>> cut_pieces(std::vector<Extent> extents) const;
+  Result<std::vector<Extent>> extents_of(std::uint32_t file) const;
   Error describe(const Error& error, const SealedReader& pack, const PackPiece& piece) const;
 
-  PackReaders packs_;
+  const IncarnationStore store_;
+  const BackupManifest manifest_;
+  const std::uint64_t most_placements_;
   std::vector<FileRow> files_;
-  std::vector<PackPiece> pieces_;
+  const ExtentLoader loader_;
+  const PackReaders packs_;
+  const BlockSelection* const only_;
+  std::vector<std::uint64_t> wanted_bytes_;
+  std::vector<PackRange> batches_;
+  std::shared_ptr<const PackPieces> only_batch_;  // where there is one batch
 };
 
-// The wanted parts of a row.
-void append_extents(std::vector<Extent>& extents, std::uint32_t file, const PackedBlockRow& row,
-                    const BlockSelection* only) {
-  if (!only) {
-    extents.push_back({file, row.pack, row.plain_offset,
-                       std::uint64_t{row.first_block} * kBlockSize, row.size_bytes()});
-    return;
+// Does it for each number below count, on several threads. The first error in order of numbers.
+template <typename Work>
+Result<void> for_each_number(std::size_t count, const Work& work) {
+  std::vector<Result<void>> results(count);
+  std::atomic<std::size_t> next = 0;
+  const auto run = [&] {
+    for (auto i = next++; i < count; i = next++) results[i] = work(i);
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 1; i < std::min(kOpeningThreads, count); ++i) threads.emplace_back(run);
+    run();
   }
-  for (auto from = std::uint64_t{row.first_block};;) {
-    const auto run = only->next_run(file, from, row.end_block());
-    if (!run) return;
-    from = run->first + run->count;
-    const auto part = cut(row, run->first, from);
-    extents.push_back(
-        {file, part.pack, part.plain_offset, run->first * kBlockSize, part.size_bytes()});
-  }
-}
-
-Result<std::vector<Extent>> RepositoryBackupContents::load_extents(
-    const IncarnationStore& store, const BackupManifest& manifest,
-    const BlockSelection* only) const {
-  const auto numbers = TRY(PackNumbers::of(manifest.packs));
-  auto layers = TRY(open_block_layers(store, manifest.block_tables, numbers));
-  auto map = TRY(BlockMap::open(std::move(layers)));
-  std::vector<Extent> extents;
-  for (std::uint32_t file = 0; file < files_.size(); ++file) {
-    const auto rows = TRY(map.rows_of(files_[file]));
-    for (const auto& row : rows) append_extents(extents, file, row, only);
-  }
-  TRY(map.finish());
-  return extents;
+  for (auto& result : results) TRY(std::move(result));
+  return {};
 }
 
 // Opens all packs that are needed, so that a missing one is noticed before anything is restored.
-Result<void> RepositoryBackupContents::cut_pieces(std::vector<Extent> extents) {
+Result<void> RepositoryBackupContents::check_packs(
+    const std::vector<ExtentSurvey::Pack>& packs) const {
+  return for_each_number(packs.size(), [&](std::size_t number) -> Result<void> {
+    if (packs[number].extents == 0) return {};
+    const auto pack = TRY(packs_.open(static_cast<std::uint32_t>(number)));
+    const auto size_bytes = (*pack)->plain_size_bytes();
+    if (packs[number].end_offset <= size_bytes) return {};
+    return Error::corrupt(fmt::format("{}: bytes up to {} are wanted of {}",
+                                      packs_.packs()[number].key.text(), packs[number].end_offset,
+                                      size_bytes));
+  });
+}
+
+Result<std::shared_ptr<const PackPieces>> RepositoryBackupContents::cut_pieces(
+    std::vector<Extent> extents) const {
   std::ranges::sort(extents, [](const Extent& a, const Extent& b) {
     return a.pack != b.pack ? a.pack < b.pack : a.pack_offset < b.pack_offset;
   });
@@ -87,40 +98,40 @@ Result<void> RepositoryBackupContents::cut_pieces(std::vector<Extent> extents) {
     groups.emplace_back(from, to);
     from = to;
   }
-
-  std::vector<Result<std::vector<PackPiece>>> cut(groups.size());
-  std::atomic<std::size_t> next_group = 0;
-  const auto cut_group = [&](std::span<const Extent> group) -> Result<std::vector<PackPiece>> {
-    const auto number = group.front().pack;
+  std::vector<PackPieces> cut(groups.size());
+  const auto cut_group = [&](std::size_t i) -> Result<void> {
+    const auto number = groups[i].front().pack;
     const auto pack = TRY(packs_.open(number));
-    return with_context(cut_into_pieces(group, pack->container()),
-                        packs_.packs()[number].key.text());
+    cut[i] = TRY(with_context(cut_into_pieces(groups[i], pack->container()),
+                              packs_.packs()[number].key.text()));
+    return {};
   };
-  const auto work = [&] {
-    for (auto i = next_group++; i < groups.size(); i = next_group++) cut[i] = cut_group(groups[i]);
-  };
-  {
-    std::vector<std::jthread> threads;
-    for (std::size_t i = 1; i < std::min(kOpeningThreads, groups.size()); ++i) {
-      threads.emplace_back(work);
-    }
-    work();
-  }
-  for (auto& group : cut) {
-    auto pieces = TRY(std::move(group));
-    std::ranges::move(pieces, std::back_inserter(pieces_));
-  }
-  return {};
+  TRY(for_each_number(groups.size(), cut_group));
+  auto all = std::make_shared<PackPieces>();
+  for (auto& group : cut) std::ranges::move(group, std::back_inserter(*all));
+  return all;
 }
 
-Result<void> RepositoryBackupContents::load(const IncarnationStore& store,
-                                            const BackupManifest& manifest,
-                                            const BlockSelection* only) {
-  files_ = TRY(read_backup_files(store, manifest));
-  if (only && only->file_count() != files_.size()) {
+Result<void> RepositoryBackupContents::load() {
+  files_ = TRY(read_backup_files(store_, manifest_));
+  if (only_ && only_->file_count() != files_.size()) {
     return Error::internal("blocks of another backup are wanted");
   }
-  auto extents = TRY(load_extents(store, manifest, only));
+  auto survey = TRY(loader_.survey(most_placements_));
+  wanted_bytes_ = std::move(survey.wanted_bytes);
+  if (survey.extents) {
+    batches_.emplace_back(0, static_cast<std::uint32_t>(survey.packs.size()));
+    only_batch_ = TRY(cut_pieces(std::move(*survey.extents)));
+    return {};
+  }
+  batches_ = batches_of(survey.packs, most_placements_);
+  return check_packs(survey.packs);
+}
+
+Result<std::shared_ptr<const PackPieces>> RepositoryBackupContents::batch(
+    std::size_t number) const {
+  if (only_batch_) return only_batch_;
+  auto extents = TRY(loader_.load(batches_.at(number)));
   return cut_pieces(std::move(extents));
 }
 
@@ -171,20 +182,29 @@ Result<Bytes> RepositoryBackupContents::read_file(std::string_view path,
     return Error::invalid(fmt::format("{} has {} bytes where {} are the limit", path,
                                       found->size_bytes, limit_bytes));
   }
-  const auto number = static_cast<std::uint32_t>(found - files_.begin());
+  const auto extents = TRY(extents_of(static_cast<std::uint32_t>(found - files_.begin())));
   Bytes content(found->size_bytes);
-  for (const auto& piece : pieces_) {
-    for (const auto& placement : piece.placements) {
-      if (placement.file != number) continue;
-      const auto pack = TRY(packs_.open(piece.pack));
-      const auto offset = (*pack)->plain_offset(piece.first_frame) + placement.piece_offset;
-      const auto part =
-          MutableByteView(content).subspan(placement.file_offset, placement.size_bytes);
-      auto done = (*pack)->read_plain(offset, part);
-      if (!done) return describe(done.error(), *pack, piece);
-    }
+  for (const auto& extent : extents) {
+    const auto pack = TRY(packs_.open(extent.pack));
+    const auto part = MutableByteView(content).subspan(extent.file_offset, extent.size_bytes);
+    TRY(with_context((*pack)->read_plain(extent.pack_offset, part), path));
   }
   return content;
+}
+
+// From the pieces where all of them are at hand: the tables needn't be read again.
+Result<std::vector<Extent>> RepositoryBackupContents::extents_of(std::uint32_t file) const {
+  if (!only_batch_) return loader_.load_file(file);
+  std::vector<Extent> extents;
+  for (const auto& piece : *only_batch_) {
+    for (const auto& placement : piece.placements) {
+      if (placement.file != file) continue;
+      const auto pack = TRY(packs_.open(piece.pack));
+      const auto offset = (*pack)->plain_offset(piece.first_frame) + placement.piece_offset;
+      extents.push_back({file, piece.pack, offset, placement.file_offset, placement.size_bytes});
+    }
+  }
+  return extents;
 }
 
 }  // namespace
@@ -210,13 +230,24 @@ Result<std::vector<FileRow>> read_backup_files(const IncarnationStore& store,
 
 Result<std::unique_ptr<BackupContents>> BackupContents::open(const IncarnationStore& store,
                                                              const BackupManifest& manifest,
-                                                             const BlockSelection* only) {
-  auto contents = std::make_unique<RepositoryBackupContents>(store, manifest.packs);
-  auto loaded = with_context(contents->load(store, manifest, only), "backup " + manifest.id.text());
+                                                             const BlockSelection* only,
+                                                             std::uint64_t most_placements) {
+  auto contents =
+      std::make_unique<RepositoryBackupContents>(store, manifest, only, most_placements);
+  auto loaded = with_context(contents->load(), "backup " + manifest.id.text());
   if (loaded) return contents;
   if (loaded.error().kind() != ErrorKind::kNotFound) return loaded.error();
   // The manifest says that it is there.
   return Error::corrupt(loaded.error().message());
+}
+
+Result<void> for_each_piece(const BackupContents& contents,
+                            const std::function<Result<void>(const PackPiece&)>& visit) {
+  for (std::size_t number = 0; number < contents.batch_count(); ++number) {
+    const auto pieces = TRY(contents.batch(number));
+    for (const auto& piece : *pieces) TRY(visit(piece));
+  }
+  return {};
 }
 
 }  // namespace pitr

@@ -52,22 +52,38 @@ struct PackPiece {
   std::vector<Placement> placements;
 };
 
+using PackPieces = std::vector<PackPiece>;
+
+// How many placements a restore has in memory at once: some 100 bytes each. More than that (a
+// database of a TB after many scattered updates) is restored in several batches of packs, and the
+// block tables are read once for each.
+inline constexpr std::uint64_t kMostPlacements = 2'000'000;
+
 // One backup, opened for a restore: files, and pieces in pack order, each frame decoded once.
 // Checks that the block map covers every block of every file; kCorrupt names the first hole.
+// Thread-safe.
 class BackupContents {
  public:
   virtual ~BackupContents() = default;
-  // only: pieces hold these blocks and no others, and no frame without one of them; null: all. Read
-  // while this opens, and made of the same backup's files.
-  static Result<std::unique_ptr<BackupContents>> open(const IncarnationStore& store,
-                                                      const BackupManifest& manifest,
-                                                      const BlockSelection* only = nullptr);
+  // only: pieces hold these blocks and no others, and no frame without one of them; null: all. It
+  // must outlive the contents, and be made of the same backup's files.
+  static Result<std::unique_ptr<BackupContents>> open(
+      const IncarnationStore& store, const BackupManifest& manifest,
+      const BlockSelection* only = nullptr, std::uint64_t most_placements = kMostPlacements);
   virtual const std::vector<FileRow>& files() const = 0;
-  virtual const std::vector<PackPiece>& pieces() const = 0;
-  // The plain bytes of a piece; thread-safe, each caller with a buffer of its own.
+  // Of a file, by its index: in all pieces together.
+  virtual std::uint64_t wanted_bytes(std::uint32_t file) const = 0;
+  // The work comes in batches, nearly always in one. Each is in memory while it is held.
+  virtual std::size_t batch_count() const = 0;
+  virtual Result<std::shared_ptr<const PackPieces>> batch(std::size_t number) const = 0;
+  // The plain bytes of a piece; each caller with a buffer of its own.
   virtual Result<void> read(const PackPiece& piece, Bytes& into) const = 0;
   // The content of one small file, such as PG_VERSION; only of files that are there whole.
   virtual Result<Bytes> read_file(std::string_view path, std::uint64_t limit_bytes) const = 0;
 };
+
+// All pieces in order, in the caller's thread.
+Result<void> for_each_piece(const BackupContents& contents,
+                            const std::function<Result<void>(const PackPiece&)>& visit);
 
 }  // namespace pitr

@@ -87,12 +87,12 @@ BackupManifest make_backup(const IncarnationStore& store, const FileContents& fi
   return manifest;
 }
 
-static Result<void> restore_pieces(const BackupContents& contents, std::atomic<std::size_t>& next,
-                                   std::vector<Bytes>& files, std::vector<std::uint64_t>& written,
-                                   std::mutex& mutex) {
+static Result<void> restore_pieces(const BackupContents& contents, const PackPieces& pieces,
+                                   std::atomic<std::size_t>& next, std::vector<Bytes>& files,
+                                   std::vector<std::uint64_t>& written, std::mutex& mutex) {
   Bytes buffer;
-  for (auto i = next++; i < contents.pieces().size(); i = next++) {
-    const auto& piece = contents.pieces()[i];
+  for (auto i = next++; i < pieces.size(); i = next++) {
+    const auto& piece = pieces[i];
     TRY(contents.read(piece, buffer));
     const std::lock_guard lock(mutex);
     for (const auto& part : piece.placements) {
@@ -107,32 +107,38 @@ static Result<void> restore_pieces(const BackupContents& contents, std::atomic<s
   return {};
 }
 
-Result<FileContents> try_restore(const IncarnationStore& store, const BackupManifest& manifest) {
-  const auto contents = TRY(BackupContents::open(store, manifest));
+Result<FileContents> try_restore(const IncarnationStore& store, const BackupManifest& manifest,
+                                 std::uint64_t most_placements) {
+  const auto contents = TRY(BackupContents::open(store, manifest, nullptr, most_placements));
   std::vector<Bytes> files;
   for (const auto& file : contents->files()) files.emplace_back(file.size_bytes);
   std::vector<std::uint64_t> written(files.size());
   std::mutex mutex;
-  std::atomic<std::size_t> next = 0;
-  Result<void> results[2];
-  {
-    std::jthread other(
-        [&] { results[1] = restore_pieces(*contents, next, files, written, mutex); });
-    results[0] = restore_pieces(*contents, next, files, written, mutex);
+  for (std::size_t number = 0; number < contents->batch_count(); ++number) {
+    const auto pieces = TRY(contents->batch(number));
+    std::atomic<std::size_t> next = 0;
+    Result<void> results[2];
+    {
+      std::jthread other(
+          [&] { results[1] = restore_pieces(*contents, *pieces, next, files, written, mutex); });
+      results[0] = restore_pieces(*contents, *pieces, next, files, written, mutex);
+    }
+    TRY(results[0]);
+    TRY(results[1]);
   }
-  TRY(results[0]);
-  TRY(results[1]);
   FileContents restored;
-  for (std::size_t i = 0; i < files.size(); ++i) {
+  for (std::uint32_t i = 0; i < files.size(); ++i) {
     const auto& row = contents->files()[i];
+    if (contents->wanted_bytes(i) != written[i]) return Error::internal(row.path + ": miscounted");
     if (written[i] != row.size_bytes) return Error::internal(row.path + " is not written once");
     if (row.type == FileType::kFile) restored.emplace(row.path, std::move(files[i]));
   }
   return restored;
 }
 
-FileContents restore(const IncarnationStore& store, const BackupManifest& manifest) {
-  return must(try_restore(store, manifest));
+FileContents restore(const IncarnationStore& store, const BackupManifest& manifest,
+                     std::uint64_t most_placements) {
+  return must(try_restore(store, manifest, most_placements));
 }
 
 Bytes random_content(std::mt19937_64& random, std::size_t size_bytes) {

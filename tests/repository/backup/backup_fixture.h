@@ -62,8 +62,10 @@ FileRow file_row(const std::string& path, std::uint64_t size_bytes);
 BackupManifest make_backup(const IncarnationStore& store, const FileContents& files,
                            const BackupRun& run = {});
 // All pieces, put together by several threads. Every byte of every file must be there once.
-Result<FileContents> try_restore(const IncarnationStore& store, const BackupManifest& manifest);
-FileContents restore(const IncarnationStore& store, const BackupManifest& manifest);
+Result<FileContents> try_restore(const IncarnationStore& store, const BackupManifest& manifest,
+                                 std::uint64_t most_placements = kMostPlacements);
+FileContents restore(const IncarnationStore& store, const BackupManifest& manifest,
+                     std::uint64_t most_placements = kMostPlacements);
 
 // Half compressible, like table pages.
 Bytes random_content(std::mt19937_64& random, std::size_t size_bytes);

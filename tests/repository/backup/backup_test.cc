@@ -102,7 +102,8 @@ TEST(BackupTest, DirectoriesLinksModesAndTimesAreKept) {
   EXPECT_EQ(manifest.file_count, 1u) << "directories and links are no files";
   const auto contents = must(BackupContents::open(repository.store(), manifest));
   ASSERT_EQ(contents->files().size(), 3u);
-  EXPECT_TRUE(contents->pieces().empty());
+  ASSERT_EQ(contents->batch_count(), 1u);
+  EXPECT_TRUE(must(contents->batch(0))->empty());
   EXPECT_EQ(contents->files()[0].path, "empty");
   EXPECT_EQ(contents->files()[0].mode, 0640u);
   EXPECT_EQ(contents->files()[1].path, "pg_tblspc/16384");
@@ -111,6 +112,39 @@ TEST(BackupTest, DirectoriesLinksModesAndTimesAreKept) {
   EXPECT_EQ(contents->files()[1].modified, late);
   EXPECT_EQ(contents->files()[2].type, FileType::kDirectory);
   EXPECT_EQ(contents->files()[2].modified, early);
+}
+
+// What doesn't fit into memory at once comes in batches of whole packs.
+TEST(BackupTest, PlacementsInMemoryAreBounded) {
+  BackupRepository repository;
+  BackupRun run;
+  run.options.pack_size_bytes = 500'000;
+  std::mt19937_64 random(4);
+  FileContents files;
+  for (int i = 0; i < 100; ++i) {
+    files[fmt::format("base/1/{}", i)] = random_content(random, 5 * kBlockSize);
+  }
+  files["global/pg_control"] = random_content(random, kBlockSize);
+  const auto manifest = make_backup(repository.store(), files, run);
+  ASSERT_GT(manifest.packs.size(), 5u);
+  const auto contents = must(BackupContents::open(repository.store(), manifest, nullptr, 30));
+  EXPECT_GT(contents->batch_count(), 3u);
+  std::set<std::uint32_t> packs_before;
+  for (std::size_t number = 0; number < contents->batch_count(); ++number) {
+    const auto pieces = must(contents->batch(number));
+    std::set<std::uint32_t> packs;
+    std::size_t placements = 0;
+    for (const auto& piece : *pieces) {
+      packs.insert(piece.pack);
+      placements += piece.placements.size();
+      EXPECT_FALSE(packs_before.contains(piece.pack)) << "each frame is decoded once";
+    }
+    EXPECT_TRUE(placements <= 30 || packs.size() == 1) << placements;
+    packs_before.merge(packs);
+  }
+  EXPECT_EQ(restore(repository.store(), manifest, 30), files);
+  EXPECT_EQ(must(contents->read_file("global/pg_control", kBlockSize)), files["global/pg_control"]);
+  EXPECT_EQ(must(contents->read_file("base/1/7", 1 << 20)), files["base/1/7"]);
 }
 
 TEST(BackupTest, PiecesAreBoundedAndDecodeEachFrameOnce) {
@@ -126,7 +160,8 @@ TEST(BackupTest, PiecesAreBoundedAndDecodeEachFrameOnce) {
   std::set<std::pair<std::uint32_t, std::uint32_t>> frames;
   std::pair<std::uint32_t, std::uint32_t> last;
   Bytes plain;
-  for (const auto& piece : contents->pieces()) {
+  ASSERT_EQ(contents->batch_count(), 1u);
+  for (const auto& piece : *must(contents->batch(0))) {
     const std::pair place(piece.pack, piece.first_frame);
     EXPECT_LE(last, place);
     last = place;

@@ -65,7 +65,8 @@ TEST(BlockSelectionTest, ContentsHoldWantedBlocksAndNoOtherFrames) {
     const auto contents = must(BackupContents::open(repository.store(), manifest, &wanted));
     std::set<std::uint64_t> seen;
     Bytes bytes;
-    for (const auto& piece : contents->pieces()) {
+    const auto pieces = must(contents->batch(0));
+    for (const auto& piece : *pieces) {
       EXPECT_FALSE(piece.placements.empty());
       must(contents->read(piece, bytes));
       for (const auto& placement : piece.placements) {

@@ -155,10 +155,11 @@ std::uint64_t bytes_read_by_restore(const IncarnationStore& store, const BackupM
   const auto contents = must(BackupContents::open(store, manifest));
   std::uint64_t read = 0;
   Bytes buffer;
-  for (const auto& piece : contents->pieces()) {
-    must(contents->read(piece, buffer));
+  must(for_each_piece(*contents, [&](const PackPiece& piece) -> Result<void> {
+    TRY(contents->read(piece, buffer));
     read += buffer.size();
-  }
+    return {};
+  }));
   return read;
 }
 

@@ -46,10 +46,7 @@ class History {
  public:
   // Where blocks move rarely, tables stay and stack up.
   History(std::uint64_t seed, bool moves_rarely, BackupRepository& repository)
-      : random_(seed),
-        files_(random_),
-        store_(repository.store()),
-        moves_rarely_(moves_rarely) {}
+      : random_(seed), files_(random_), store_(repository.store()), moves_rarely_(moves_rarely) {}
 
   void run(int backups) {
     for (int i = 0; i < 20; ++i) files_.change_something();
@@ -115,7 +112,9 @@ class History {
 
   void check(std::size_t i) {
     const auto& kept = kept_[i];
-    ASSERT_EQ(first_difference(kept.contents, restore(store_, kept.manifest)), "")
+    // In one batch, or in many.
+    const auto most_placements = random_() % 2 == 0 ? kMostPlacements : 1 + random_() % 200;
+    ASSERT_EQ(first_difference(kept.contents, restore(store_, kept.manifest, most_placements)), "")
         << "backup " << i << " of " << kept_.size() << " kept, " << backups_ << " made";
     must(check_block_map(store_, kept.manifest));
     expect_digests_of(store_, kept);
