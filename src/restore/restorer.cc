@@ -41,7 +41,7 @@ class Restorer {
  private:
   Result<Bytes> read_control(const BackupContents& contents) const;
   Result<void> prepare_places(const BackupContents& contents);
-  Result<void> prepare_rewrite();
+  Result<void> prepare_rewrite(const BackupContents& contents);
   Result<void> make_data_directory();
   Result<void> link_tablespaces();
   Result<void> write_labels();
@@ -109,10 +109,12 @@ Result<void> Restorer::make_data_directory() {
 }
 
 // From here on nothing can start until finish().
-Result<void> Restorer::prepare_rewrite() {
+Result<void> Restorer::prepare_rewrite(const BackupContents& contents) {
   const auto& rewrite = *options_.rewrite;
   TRY(create_directories_durably(options_.data_directory));
   TRY(check_no_server(options_.data_directory));
+  // Before the first byte: what is there now is given back as far as it doesn't stay.
+  TRY(check_disk_space(options_.data_directory, options_.tablespaces, contents.files()));
   TRY(write_journal(options_.data_directory, rewrite.journal));
   TRY(withdraw_control(options_.data_directory));
   TRY(make_data_directory());
@@ -240,7 +242,7 @@ Result<RestoreSummary> Restorer::run(const IncarnationStore& store) {
   const auto control = TRY(read_control(*contents));
   TRY(go_on());
   if (rewrite) {
-    TRY(prepare_rewrite());
+    TRY(prepare_rewrite(*contents));
   } else {
     TRY(prepare_places(*contents));
     TRY(go_on());

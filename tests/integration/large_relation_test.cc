@@ -35,9 +35,10 @@ class LargeRelationTest : public testing::Test {
   }
 
   void insert(int from, int to) {
-    must(cluster_.sql(fmt::format("INSERT INTO big SELECT i, 0, repeat('x', 600) "
-                                  "FROM generate_series({}, {}) i",
-                                  from, to)));
+    must(
+        cluster_.sql(fmt::format("INSERT INTO big SELECT i, 0, repeat('x', 600) "
+                                 "FROM generate_series({}, {}) i",
+                                 from, to)));
   }
   std::uintmax_t second_file_bytes() const {
     return std::filesystem::file_size(cluster_.data_directory() / (path_ + ".1"));
@@ -81,8 +82,8 @@ TEST_F(LargeRelationTest, BlocksBehindTheFirstGigabyteAreFound) {
   must(cluster_.sql(fmt::format("UPDATE big SET n = 1 WHERE id % 5000 = 7 OR id BETWEEN {} AND {}",
                                 kBlocksOfFirstFile + 100, kBlocksOfFirstFile + 900)));
   back_up();
-  must(cluster_.sql(fmt::format("DELETE FROM big WHERE id > {}; VACUUM big",
-                                kBlocksOfFirstFile - 2000)));
+  must(cluster_.sql(
+      fmt::format("DELETE FROM big WHERE id > {}; VACUUM big", kBlocksOfFirstFile - 2000)));
   EXPECT_EQ(second_file_bytes(), 0u);
   back_up();
   insert(200'001, 206'000);
