@@ -66,9 +66,9 @@ settle() { sync -f "$work"; }
 # The same start for all that write much. A virtual machine may give pages that are free for two
 # seconds back to its host, and whoever writes next waits for them (0.7 GB/s instead of 2 and more
 # here): as much memory as the page cache may want has been in use a moment ago.
-settle_memory() {
+settle_memory() {  # MB that will be written; without it, as much as the database
   local memory_mb
-  memory_mb=$(awk -v wanted="$size_mb" '/^MemAvailable/ {
+  memory_mb=$(awk -v wanted="${1:-$size_mb}" '/^MemAvailable/ {
     half = $2 / 1024 / 2; printf "%d", half < wanted * 1.2 ? half : wanted * 1.2 }' /proc/meminfo)
   settle
   head -c "${memory_mb}M" /dev/zero | tail -c "${memory_mb}M" >/dev/null
@@ -90,4 +90,5 @@ tool_versions() {
     "lz4 $(lz4 --version 2>/dev/null | sed -n 's/.*v\([0-9.]*\).*/\1/p')."
 }
 
-print_table() { awk -f bench/table.awk bench/rows.txt "$samples"; }
+# print_table ROWS_FILE
+print_table() { awk -f bench/table.awk "$1" "$samples"; }

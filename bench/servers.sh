@@ -14,7 +14,7 @@ export PGBACKREST_CONFIG=$work/pgbackrest.conf
 
 sql() { psql -XAtq -v ON_ERROR_STOP=1 -c "$1"; }
 
-make_server() {
+make_server() {  # OPTIONS of its first start
   "$pg_bin/initdb" -k -A trust -U postgres -E UTF8 --no-locale -D "$data" >"$work/log/initdb" 2>&1
   cat >>"$data/postgresql.conf" <<END
 listen_addresses = ''
@@ -27,8 +27,14 @@ wal_keep_size = 2GB
 archive_mode = on
 archive_command = 'true'
 END
-  "$pg_bin/pg_ctl" -D "$data" -w -t 120 -l "$work/log/server" start >/dev/null
+  server_options=${1:-} start_server
 }
+
+start_server() {
+  "$pg_bin/pg_ctl" -D "$data" -w -t 300 -l "$work/log/server" -o "${server_options:-}" start >/dev/null
+}
+
+stop_server() { "$pg_bin/pg_ctl" -D "$data" -w -t 300 -m fast stop >/dev/null; }
 
 # Three fifths pgbench's tables, the rest text of hexadecimal digits that LZ4 hardly shortens.
 make_database() {
@@ -79,15 +85,23 @@ END
 
 connection="host=$work port=5432 user=postgres dbname=postgres"
 
-make_repositories() {
+make_pitr() {
   write_pitr_config "$PITR_CONFIG" "$work/pitr" "$connection" "$work/state"
   "$bin/pitr" init >"$work/log/pitr-init" 2>&1 || say "pitr init failed: $(tail -1 "$work/log/pitr-init")"
+  start_agent
+}
+
+# make_pgbackrest SETTINGS KEY...: with lines of its configuration, and the rows that fail with it
+make_pgbackrest() {
+  local settings=$1
+  shift
   cat >"$PGBACKREST_CONFIG" <<END
 [global]
 repo1-path=$work/pgbackrest
 repo1-cipher-type=aes-256-cbc
 repo1-cipher-pass=$(head -c 32 /dev/urandom | base64)
 repo1-retention-full=9999999
+$settings
 compress-type=lz4
 process-max=2
 start-fast=y
@@ -101,9 +115,7 @@ pg1-path=$data
 pg1-socket-path=$work
 pg1-user=postgres
 END
-  attempt backup.pgbackrest restore.pgbackrest push.pgbackrest get.pgbackrest -- \
-    "$pgbackrest" --stanza=bench stanza-create || true
-  start_agent
+  attempt "$@" -- "$pgbackrest" --stanza=bench stanza-create || true
 }
 
 streams() {  # application name, column and value of pg_stat_replication
@@ -149,11 +161,18 @@ set_server() {  # NAME VALUE
   sql "SELECT pg_reload_conf()" >/dev/null
 }
 
+# What was started and stored so far goes; samples and logs stay.
+clear_away() {
+  end_background
+  stop_agent
+  [[ ! -f $data/postmaster.pid ]] ||
+    "$pg_bin/pg_ctl" -D "$data" -w -m immediate stop >/dev/null 2>&1 || true
+  find "$work" -mindepth 1 -maxdepth 1 ! -name log ! -name samples -exec rm -rf {} +
+}
+
 stop_all() {
   trap - ERR
   set +e
-  end_background
-  stop_agent
-  [[ ! -f $data/postmaster.pid ]] || "$pg_bin/pg_ctl" -D "$data" -w -m immediate stop >/dev/null 2>&1
+  clear_away
   rm -rf "$work"
 }
