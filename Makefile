@@ -12,9 +12,9 @@ PREFIX ?= /usr/local
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
 
-build: ## build everything, optimised, into build/release
+build: ## build the programs, optimised, into build/release
 	@scripts/setup.sh build
-	@scripts/build.sh release $(JOBS)
+	@scripts/build.sh release $(JOBS) programs
 
 demo: build ## watch a dropped table come back
 	@scripts/setup.sh test
