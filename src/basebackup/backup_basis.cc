@@ -10,7 +10,6 @@
 #include "common/retry.h"
 #include "postgres/data_directory.h"
 #include "repository/backup/backup_reader.h"
-#include "repository/wal/changes_between.h"
 #include "repository/wal/wal_coverage.h"
 
 namespace pitr {
@@ -61,43 +60,6 @@ Result<std::vector<ParentCandidate>> find_candidates(const IncarnationStore& sto
   return candidates;
 }
 
-class ChangeFinder {
- public:
-  ChangeFinder(const WalArchive& archive, const FactsStore& facts, const BasisRequest& request,
-               const Clock& clock, std::stop_token stop)
-      : archive_(archive),
-        facts_(facts),
-        request_(request),
-        clock_(clock),
-        stop_(std::move(stop)) {}
-
-  // Range start is the start's redo: blocks changed while the files were read, after they were
-  // read, are in the WAL from there on.
-  Result<std::string> why_not_covered(const BackupManifest& since) {
-    const auto deadline = clock_.steady_now() + request_.wal_timeout;
-    const auto& now = request_.now;
-    std::optional<std::string> before;
-    while (true) {
-      found_ = TRY(changes_between(archive_, facts_, now.history, since.start_lsn, now.start_lsn));
-      // WAL arrives while it is looked at: what is missing is missing if it still is.
-      const bool may_come =
-          !found_.is_covered() && (found_.may_come || before != found_.not_covered);
-      if (!may_come || clock_.steady_now() >= deadline) return found_.not_covered;
-      before = found_.not_covered;
-      if (!sleep_for(kPollInterval, stop_)) return Error::cancelled("the backup was stopped");
-    }
-  }
-  ChangesInRange take() { return std::move(found_); }
-
- private:
-  const WalArchive& archive_;
-  const FactsStore& facts_;
-  const BasisRequest& request_;
-  const Clock& clock_;
-  const std::stop_token stop_;
-  ChangesInRange found_;
-};
-
 // They may be right by now, or damaged in another way.
 void mark_damaged_pages(const BackupManifest& backup, wal::ChangedBlocks& changed) {
   for (const auto& failure : backup.checksum_failures) {
@@ -126,22 +88,46 @@ bool is_all_logged(const BackupManifest& since, const BasisRequest& request,
 
 }  // namespace
 
+// WAL arrives while it is looked at, so what seems lost must be so twice: the end of what was there
+// may be read before the segments behind it came.
+Result<ChangesInRange> wait_for_changes(const WalArchive& archive, const FactsStore& facts,
+                                        const TimelineHistory& history, Lsn from, Lsn to,
+                                        Milliseconds timeout, const Clock& clock,
+                                        std::stop_token stop) {
+  const auto deadline = clock.steady_now() + timeout;
+  std::optional<std::string> seemed_lost;
+  while (true) {
+    auto found = TRY(changes_between(archive, facts, history, from, to));
+    const bool is_lost = !found.may_come && seemed_lost == found.not_covered;
+    if (found.is_covered() || is_lost || clock.steady_now() >= deadline) return found;
+    seemed_lost.reset();
+    if (!found.may_come) seemed_lost = std::move(found.not_covered);
+    if (!sleep_for(kPollInterval, stop)) return Error::cancelled("the backup was stopped");
+  }
+}
+
 Result<BackupBasis> find_basis(const WalArchive& archive, const FactsStore& facts,
                                const BasisRequest& request, const Clock& clock, Observer& observer,
                                std::stop_token stop) {
   auto candidates = TRY(find_candidates(archive.store(), request.now, observer));
-  ChangeFinder finder(archive, facts, request, clock, std::move(stop));
-  auto choice =
-      TRY(choose_backup(candidates, request.now, request.read, [&](const BackupManifest& since) {
-        return finder.why_not_covered(since);
-      }));
+  ChangesInRange changes;
+  const auto& now = request.now;
+  // Range start is the start's redo: blocks changed while the files were read, after they were
+  // read, are in the WAL from there on.
+  const CoverageQuery why_not_covered = [&](const BackupManifest& since) -> Result<std::string> {
+    const auto until = request.changes_until.value_or(now.start_lsn);
+    if (until <= since.start_lsn) return "";
+    changes = TRY(wait_for_changes(archive, facts, now.history, since.start_lsn, until,
+                                   request.wal_timeout, clock, stop));
+    return changes.not_covered;
+  };
+  auto choice = TRY(choose_backup(candidates, now, request.read, why_not_covered));
   BackupBasis basis;
   basis.reading = choice.reading;
   basis.reason = std::move(choice.reason);
   if (choice.parent) basis.parent = candidates[*choice.parent].manifest;
   if (!choice.promised) return basis;
   basis.promised = std::move(candidates[*choice.promised].manifest);
-  auto changes = finder.take();
   basis.all_is_logged = is_all_logged(*basis.promised, request, changes);
   basis.changed = std::move(changes.blocks);
   mark_damaged_pages(*basis.promised, basis.changed);

@@ -7,7 +7,7 @@
 #include "basebackup/backup_choice.h"
 #include "common/clock.h"
 #include "common/observer.h"
-#include "postgres/wal/changed_blocks.h"
+#include "repository/wal/changes_between.h"
 #include "repository/wal/facts_store.h"
 #include "repository/wal/wal_archive.h"
 
@@ -36,6 +36,8 @@ struct BasisRequest {
   ClusterNow now;
   bool from_standby = false;
   bool wal_log_hints = false;  // of pg_control
+  // What changed is looked up until here, the start of a record; none: until now.start_lsn.
+  std::optional<Lsn> changes_until;
   // How long to wait for WAL before the start that is still on its way into the repository.
   Milliseconds wal_timeout{60'000};
 };
@@ -44,6 +46,13 @@ struct BasisRequest {
 Result<BackupBasis> find_basis(const WalArchive& archive, const FactsStore& facts,
                                const BasisRequest& request, const Clock& clock, Observer& observer,
                                std::stop_token stop);
+
+// What changed from one redo to another, both on `history`. Waits for WAL that is on its way; what
+// isn't there in time is told as not covered.
+Result<ChangesInRange> wait_for_changes(const WalArchive& archive, const FactsStore& facts,
+                                        const TimelineHistory& history, Lsn from, Lsn to,
+                                        Milliseconds timeout, const Clock& clock,
+                                        std::stop_token stop);
 
 // The history of the cluster's timeline by its own file in pg_wal, else by the repository's.
 Result<TimelineHistory> cluster_history(const std::optional<Path>& data_directory,

@@ -72,7 +72,10 @@ Result<BackupChoice> choose_backup(std::span<const ParentCandidate> candidates,
   const auto newest = find_newest(candidates, now);
   BackupChoice choice;
   std::string not_by_wal = newest.unfit;
-  if (newest.fit) {
+  const bool is_remote = now.method == BackupMethod::kRemote;
+  // Nobody would use the answer, for which WAL may have to be waited for.
+  const bool has_no_use = is_remote && (!now.all_is_sent.empty() || request != ReadRequest::kAuto);
+  if (newest.fit && !has_no_use) {
     const auto uncovered = TRY(why_not_covered(candidates[*newest.fit].manifest));
     if (uncovered.empty()) {
       choice.promised = newest.fit;
@@ -93,14 +96,15 @@ Result<BackupChoice> choose_backup(std::span<const ParentCandidate> candidates,
   choice.reading = BackupReading::kCompared;
   if (request == ReadRequest::kFull) {
     choice.reason = "a full read was asked for";
-  } else if (now.method == BackupMethod::kRemote) {
-    choice.reason = "over the connection the server sends everything";
+  } else if (is_remote && !now.all_is_sent.empty()) {
+    choice.reason = now.all_is_sent;
   } else if (!choice.promised) {
     choice.reason = std::move(not_by_wal);
   } else {
     choice.reading = BackupReading::kChangedBlocks;
-    choice.reason = fmt::format("the WAL since backup {} tells what changed",
-                                candidates[*choice.parent].manifest.id.text());
+    choice.reason = fmt::format(
+        "{} since backup {} {} what changed", is_remote ? "the server's WAL summaries" : "the WAL",
+        candidates[*choice.parent].manifest.id.text(), is_remote ? "tell" : "tells");
   }
   return choice;
 }

@@ -6,6 +6,10 @@
 // own (else it holds changes that this cluster never made), pages were not rewritten behind the
 // WAL's back (pg_checksums), and the WAL from the parent's start on is known without a hole.
 // Comparing by digest needs none of them: what is the same is the same.
+//
+// Over the connection the server has to send changed blocks alone, too, by its own summaries of WAL
+// (17 and newer). These rules hold all the same: the WAL that is stored proves that it is the same
+// history, and tells which relations were cut (sendable_files.h).
 #pragma once
 
 #include <cstdint>
@@ -37,6 +41,8 @@ struct ClusterNow {
   TimelineHistory history = TimelineHistory::without_ancestors(TimelineId(1));  // its own
   Lsn start_lsn;                            // the start checkpoint's redo
   std::uint32_t data_checksum_version = 0;  // of pg_control
+  // Remote only: why the server sends everything; empty where it can send what changed.
+  std::string all_is_sent;
 };
 
 // Why the WAL cannot tell what changed between a backup and now, whatever of it is stored; empty:
@@ -51,7 +57,7 @@ struct BackupChoice {
   std::string reason;
   std::optional<std::size_t> parent;  // index of the candidate that is built on
   // The candidate since whose start the WAL tells what changed: the parent of kChangedBlocks. A
-  // backup that reads everything holds the WAL's promise about it against what it reads.
+  // backup that reads everything locally holds the WAL's promise about it against what it reads.
   std::optional<std::size_t> promised;
 };
 

@@ -9,7 +9,6 @@
 #include "basebackup/local_backup.h"
 #include "basebackup/remote_backup.h"
 #include "common/retry.h"
-#include "repository/wal/changes_between.h"
 #include "repository/wal/wal_coverage.h"
 
 namespace pitr {
@@ -18,6 +17,12 @@ namespace {
 
 constexpr Milliseconds kWalPollInterval{50};
 constexpr std::size_t kMostListed = 1000;  // unexplained blocks in a manifest
+
+// Of a timeline whose history nobody has, no other one counts.
+Result<TimelineHistory> history_or_none(Result<TimelineHistory> history, TimelineId timeline) {
+  if (history || history.error().kind() != ErrorKind::kNotFound) return history;
+  return TimelineHistory::without_ancestors(timeline);
+}
 
 class BaseBackup {
  public:
@@ -38,7 +43,9 @@ class BaseBackup {
  private:
   Result<CopiedFiles> copy_locally();
   Result<CopiedFiles> copy_remotely();
-  Result<void> choose(BasisRequest basis, TimelineId timeline);
+  Result<void> choose_remotely(const RemoteServer& server);
+  Result<BackupWriter*> start_remote_changes(Lsn start_lsn, TimelineId timeline);
+  Result<void> choose(BasisRequest basis, TimelineHistory history);
   Result<BackupWriter*> start_writer(Lsn start_lsn);
   BackupManifest describe(const CopiedFiles& copied) const;
   Result<void> judge_promise(const CopiedFiles& copied, BackupManifest& manifest);
@@ -54,6 +61,7 @@ class BaseBackup {
   Observer& observer_;
   const std::stop_token stop_;
   int server_version_num_ = 0;
+  ClusterNow cluster_;  // as the choice was made
   BackupBasis basis_;
   std::optional<BackupId> id_;
   std::unique_ptr<BackupWriter> writer_;
@@ -87,7 +95,9 @@ Result<CopiedFiles> BaseBackup::copy_locally() {
   basis.now.data_checksum_version = control.data_checksum_version;
   basis.wal_log_hints = control.wal_log_hints;
   basis.from_standby = session.is_standby();
-  TRY(choose(std::move(basis), control.timeline));
+  auto history = TRY(history_or_none(
+      cluster_history(request_.data_directory, archive_, control.timeline), control.timeline));
+  TRY(choose(std::move(basis), std::move(history)));
   BackupWriter* writer = TRY(start_writer(start_lsn));
   auto copied = TRY(
       copy_local_files(session, start_lsn, request_, basis_, store_, *writer, observer_, stop_));
@@ -100,28 +110,66 @@ Result<CopiedFiles> BaseBackup::copy_locally() {
   return copied;
 }
 
+// What is to be sent is asked for before the start is known. A server that refuses sends
+// everything.
 Result<CopiedFiles> BaseBackup::copy_remotely() {
+  const auto server = TRY(ask_remote_server(request_.conninfo, stop_));
+  TRY(choose_remotely(server));
   observer_.phase("waiting for a checkpoint", 0);
-  const StartWriter start = [this](Lsn start_lsn, TimelineId timeline) -> Result<BackupWriter*> {
-    BasisRequest basis;
-    basis.now.start_lsn = start_lsn;
-    TRY(choose(std::move(basis), timeline));
-    return start_writer(start_lsn);
-  };
-  return copy_remote_files(request_, start, observer_, stop_);
+  if (basis_.reading == BackupReading::kChangedBlocks) {
+    const StartWriter start = [&](Lsn start_lsn, TimelineId timeline) {
+      return start_remote_changes(start_lsn, timeline);
+    };
+    std::string refusal;
+    auto copied = TRY(
+        copy_remote_changes(request_, server, store_, basis_, start, observer_, stop_, refusal));
+    if (copied) return std::move(*copied);
+    basis_.reading = BackupReading::kCompared;
+    basis_.reason = fmt::format("the server can't send only what changed since backup {}: {}",
+                                basis_.parent->id.text(), refusal);
+  }
+  const StartWriter start = [&](Lsn start_lsn, TimelineId) { return start_writer(start_lsn); };
+  return copy_remote_files(request_, server, start, observer_, stop_);
 }
 
-Result<void> BaseBackup::choose(BasisRequest basis, TimelineId timeline) {
+Result<void> BaseBackup::choose_remotely(const RemoteServer& server) {
+  BasisRequest basis;
+  basis.now.start_lsn = server.position;
+  basis.changes_until = server.checkpoint_redo;
+  basis.now.data_checksum_version = server.data_checksums ? 1 : 0;
+  basis.now.all_is_sent = why_all_is_sent(server, request_.keep_server_manifest);
+  basis.wal_log_hints = server.wal_log_hints;
+  basis.from_standby = server.is_standby;
+  auto history = TRY(
+      history_or_none(server.history ? *server.history : stored_history(archive_, server.timeline),
+                      server.timeline));
+  return choose(std::move(basis), std::move(history));
+}
+
+// The choice was made for a start that wasn't known yet.
+Result<BackupWriter*> BaseBackup::start_remote_changes(Lsn start_lsn, TimelineId timeline) {
+  auto now = cluster_;
+  now.start_lsn = start_lsn;
+  auto unfit = timeline == now.history.timeline() ? unfit_by_history(*basis_.parent, now)
+                                                  : std::string("the server's timeline changed");
+  if (unfit.empty()) {
+    auto changes = TRY(wait_for_changes(archive_, facts_, now.history, basis_.parent->start_lsn,
+                                        start_lsn, request_.changes_timeout, clock_, stop_));
+    unfit = std::move(changes.not_covered);
+    basis_.changed = std::move(changes.blocks);
+  }
+  if (!unfit.empty()) return Error::conflict(std::move(unfit));
+  return start_writer(start_lsn);
+}
+
+Result<void> BaseBackup::choose(BasisRequest basis, TimelineHistory history) {
   observer_.phase("looking for what changed", 0);
   basis.read = request_.read;
   basis.wal_timeout = request_.changes_timeout;
   basis.now.incarnation = store_.id();
   basis.now.method = request_.data_directory ? BackupMethod::kLocal : BackupMethod::kRemote;
-  auto history = cluster_history(request_.data_directory, archive_, timeline);
-  if (!history && history.error().kind() == ErrorKind::kNotFound) {
-    history = TimelineHistory::without_ancestors(timeline);  // then no other timeline counts
-  }
-  basis.now.history = TRY(std::move(history));
+  basis.now.history = std::move(history);
+  cluster_ = basis.now;
   basis_ = TRY(find_basis(archive_, facts_, basis, clock_, observer_, stop_));
   return {};
 }

@@ -18,7 +18,7 @@ struct CopiedFiles {
   Timestamp start_time;  // the server's clock
   Timestamp stop_time;
   bool from_standby = false;
-  std::string backup_label;    // verbatim
+  std::string backup_label;    // verbatim, but for the lines INCREMENTAL FROM
   std::string tablespace_map;  // verbatim
   std::vector<TablespaceInfo> tablespaces;
   ControlFile control;  // as copied

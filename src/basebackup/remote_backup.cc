@@ -5,6 +5,7 @@
 #include "basebackup/tar_unpacker.h"
 #include "postgres/backup_label.h"
 #include "postgres/base_backup_stream.h"
+#include "repository/backup/server_manifest.h"
 
 namespace pitr {
 
@@ -15,8 +16,9 @@ constexpr std::size_t kMaxServerManifestBytes = 1ull << 30;
 // Starts the writer once the start position is known, and unpacks what the server sends.
 class RemoteSink final : public BaseBackupSink {
  public:
-  RemoteSink(const BaseBackupRequest& request, const StartWriter& start_writer, Observer& observer)
-      : request_(request), start_writer_(start_writer), observer_(observer) {}
+  RemoteSink(const BaseBackupRequest& request, const StartWriter& start_writer, Observer& observer,
+             std::optional<SentChanges> changes = std::nullopt)
+      : request_(request), start_writer_(start_writer), observer_(observer), changes_(changes) {}
 
   Result<void> begin(const BaseBackupStart& start) override;
   Result<void> archive(const BackupTablespace& tablespace) override;
@@ -26,12 +28,14 @@ class RemoteSink final : public BaseBackupSink {
 
   // After the server's end: stores what is pending.
   Result<void> finish(Timestamp now);
+  bool has_begun() const { return unpacker_.has_value(); }
   const TarUnpacker& unpacker() const { return *unpacker_; }
 
  private:
   const BaseBackupRequest& request_;
   const StartWriter& start_writer_;
   Observer& observer_;
+  const std::optional<SentChanges> changes_;
   std::optional<PackCrew> crew_;
   std::optional<TarUnpacker> unpacker_;
   std::string server_manifest_;
@@ -40,7 +44,7 @@ class RemoteSink final : public BaseBackupSink {
 Result<void> RemoteSink::begin(const BaseBackupStart& start) {
   BackupWriter* writer = TRY(start_writer_(start.start, start.timeline));
   crew_.emplace(*writer, request_.workers);
-  unpacker_.emplace(*writer, *crew_, observer_);
+  unpacker_.emplace(*writer, *crew_, observer_, changes_);
   std::uint64_t total_bytes = 0;
   for (const auto& tablespace : start.tablespaces) total_bytes += tablespace.size_bytes.value_or(0);
   observer_.phase("receiving files", total_bytes);
@@ -67,7 +71,7 @@ Result<void> RemoteSink::finish(Timestamp now) {
   return crew_->finish();
 }
 
-BaseBackupOptions stream_options(const BaseBackupRequest& request) {
+BaseBackupOptions stream_options(const BaseBackupRequest& request, const RemoteServer& server) {
   BaseBackupOptions options;
   options.label = request.label;
   options.fast_checkpoint = request.fast_checkpoint;
@@ -75,28 +79,9 @@ BaseBackupOptions stream_options(const BaseBackupRequest& request) {
   options.manifest = request.keep_server_manifest;
   options.max_rate_kib_per_second =
       static_cast<std::uint32_t>(request.max_rate_bytes_per_second / 1024);
+  // Asked for without need, the server sends an empty map and lists it in its manifest.
+  options.tablespace_map = server.has_tablespaces;
   return options;
-}
-
-struct ServerState {
-  Timestamp now;
-  bool is_standby = false;
-  bool has_tablespaces = false;
-};
-
-Result<ServerState> server_state(const std::string& conninfo, std::stop_token stop) {
-  auto connection = TRY(Connection::open(conninfo, {}, stop));
-  const auto rows = TRY(connection.query(
-      "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now, "
-      "pg_is_in_recovery() AS standby, "
-      "EXISTS (SELECT FROM pg_tablespace WHERE oid NOT IN (1663, 1664)) AS tablespaces",
-      {}, stop));
-  const auto row = TRY(rows.only_row());
-  ServerState state;
-  state.now = Timestamp::from_unix_us(static_cast<std::int64_t>(TRY(row.u64("now"))));
-  state.is_standby = TRY(row.boolean("standby"));
-  state.has_tablespaces = TRY(row.boolean("tablespaces"));
-  return state;
 }
 
 // Tablespaces in place have a location relative to the data directory.
@@ -126,39 +111,115 @@ Result<CopiedFiles> record(const BaseBackupEnd& end, const TarUnpacker& unpacker
   copied.stop_lsn = end.stop;
   copied.timeline = end.timeline;
   copied.checkpoint_lsn = label.checkpoint;
-  copied.backup_label = unpacker.backup_label();
+  // The backup is whole, and a server would not start from it.
+  copied.backup_label = without_incremental_lines(unpacker.backup_label());
   copied.tablespace_map = unpacker.tablespace_map();
   copied.tablespaces = tablespace_infos(end.start);
   copied.read_bytes = unpacker.unpacked_bytes();
   return copied;
 }
 
-}  // namespace
+// A server that counts from another backup than the parent leaves out what changed in between.
+Result<void> check_parent(const TarUnpacker& unpacker, const BackupManifest* parent) {
+  const auto label = TRY(parse_backup_label(unpacker.backup_label()));
+  const bool is_right = parent == nullptr ? !label.incremental_from.has_value()
+                                          : label.incremental_from == parent->start_lsn &&
+                                                label.incremental_from_timeline == parent->timeline;
+  if (is_right) return {};
+  return Error::corrupt(fmt::format(
+      "the server sent what changed since {}, where it was asked for what changed since {}",
+      label.incremental_from ? to_string(*label.incremental_from) : "the beginning",
+      parent == nullptr ? "the beginning" : to_string(parent->start_lsn)));
+}
 
-Result<CopiedFiles> copy_remote_files(const BaseBackupRequest& request,
-                                      const StartWriter& start_writer, Observer& observer,
-                                      std::stop_token stop) {
-  const auto before = TRY(server_state(request.conninfo, stop));
-  ConnectionOptions options;
-  options.application_name = "pitr backup";
-  auto connection = TRY(ReplicationConnection::open(request.conninfo, options, stop));
-  RemoteSink sink(request, start_writer, observer);
-  auto stream = stream_options(request);
-  // Asked for without need, the server sends an empty map and lists it in its manifest.
-  stream.tablespace_map = before.has_tablespaces;
+// Receives everything, and says what came.
+Result<CopiedFiles> receive(ReplicationConnection& connection, const BaseBackupRequest& request,
+                            const RemoteServer& server, const BaseBackupOptions& stream,
+                            const BackupManifest* parent, RemoteSink& sink, Observer& observer,
+                            std::stop_token stop) {
   const auto end = TRY(run_base_backup(connection, stream, sink, stop));
-  const auto after = TRY(server_state(request.conninfo, stop));
-  TRY(sink.finish(after.now));
-
+  const auto now = TRY(ask_server_time(request.conninfo, stop));
+  TRY(sink.finish(now));
+  TRY(check_parent(sink.unpacker(), parent));
   auto copied = TRY(record(end, sink.unpacker()));
-  copied.start_time = before.now;
-  copied.stop_time = after.now;
-  copied.from_standby = before.is_standby;
+  copied.start_time = server.now;
+  copied.stop_time = now;
+  copied.from_standby = server.is_standby;
   if (!end.checksum_failure.empty()) {
     copied.checksum_failure_count = 1;
     observer.warn("the server found damaged pages: " + end.checksum_failure);
   }
   return copied;
+}
+
+Result<ReplicationConnection> open_connection(const BaseBackupRequest& request,
+                                              std::stop_token stop) {
+  ConnectionOptions options;
+  options.application_name = "pitr backup";
+  return ReplicationConnection::open(request.conninfo, options, stop);
+}
+
+// Gives the files that the server may send changes of.
+Result<SendableFiles> upload_parent(ReplicationConnection& connection, const RemoteServer& server,
+                                    const IncarnationStore& store, const BackupBasis& basis,
+                                    std::stop_token stop) {
+  std::optional<SendableFiles> files;
+  const auto& parent = *basis.parent;
+  const auto write = [&](const SendManifest& send) -> Result<void> {
+    ServerManifestWriter manifest(server.system_identifier, send);
+    const auto add = [&](const FileRow& file) {
+      return manifest.add_file(file.path, file.size_bytes, file.modified);
+    };
+    files = TRY(SendableFiles::read(store, parent, basis.changed, add));
+    return manifest.finish(parent.timeline, parent.start_lsn, parent.stop_lsn);
+  };
+  TRY(upload_manifest(connection, write, stop));
+  return std::move(*files);
+}
+
+// Whether the server said no to an incremental backup, and may say yes to a full one.
+bool is_refusal(const Error& error) {
+  switch (error.kind()) {
+    case ErrorKind::kInvalid:
+    case ErrorKind::kNotFound:
+    case ErrorKind::kConflict:
+    case ErrorKind::kCorrupt:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Result<CopiedFiles> copy_remote_files(const BaseBackupRequest& request, const RemoteServer& server,
+                                      const StartWriter& start_writer, Observer& observer,
+                                      std::stop_token stop) {
+  auto connection = TRY(open_connection(request, stop));
+  RemoteSink sink(request, start_writer, observer);
+  return receive(connection, request, server, stream_options(request, server), nullptr, sink,
+                 observer, stop);
+}
+
+Result<std::optional<CopiedFiles>> copy_remote_changes(
+    const BaseBackupRequest& request, const RemoteServer& server, const IncarnationStore& store,
+    const BackupBasis& basis, const StartWriter& start_writer, Observer& observer,
+    std::stop_token stop, std::string& refusal) {
+  auto connection = TRY(open_connection(request, stop));
+  const auto files = upload_parent(connection, server, store, basis, stop);
+  if (!files) {
+    if (!is_refusal(files.error())) return files.error();
+    refusal = files.error().message();
+    return std::nullopt;
+  }
+  RemoteSink sink(request, start_writer, observer, SentChanges{*files, basis.changed});
+  auto stream = stream_options(request, server);
+  stream.incremental = true;
+  auto copied = receive(connection, request, server, stream, &*basis.parent, sink, observer, stop);
+  if (copied) return std::move(*copied);
+  if (sink.has_begun() || !is_refusal(copied.error())) return copied.error();
+  refusal = copied.error().message();
+  return std::nullopt;
 }
 
 }  // namespace pitr

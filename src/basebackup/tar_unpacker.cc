@@ -43,13 +43,14 @@ Result<void> TarUnpacker::entry(const TarEntry& entry) {
   if (file_.path == "backup_label") kept_ = &backup_label_;
   if (file_.path == "tablespace_map") kept_ = &tablespace_map_;
   is_packed_ = kept_ == nullptr;
+  incremental_.reset();
   if (file_.path == "global/pg_control") kept_ = &control_file_;
   piece_.clear();
   handed_over_bytes_ = 0;
 
   switch (entry.kind) {
     case TarEntry::Kind::kFile:
-      return {};
+      return start_content(entry);
     case TarEntry::Kind::kDirectory:
       file_.type = FileType::kDirectory;
       return {};
@@ -63,6 +64,37 @@ Result<void> TarUnpacker::entry(const TarEntry& entry) {
   return {};
 }
 
+// The path of the file that an INCREMENTAL one stands for.
+static std::optional<std::string> incremental_path(const std::string& path) {
+  constexpr std::string_view kPrefix = "INCREMENTAL.";
+  const auto name = path.rfind('/') + 1;
+  if (!std::string_view(path).substr(name).starts_with(kPrefix)) return std::nullopt;
+  return path.substr(0, name) + path.substr(name + kPrefix.size());
+}
+
+// Any other file may be named so as well, by whoever put it into the directory.
+Result<void> TarUnpacker::start_content(const TarEntry& entry) {
+  if (!changes_) return {};
+  auto path = incremental_path(file_.path);
+  const auto file = path ? parse_main_fork_path(*path) : std::nullopt;
+  if (!file) return {};
+  const auto older_blocks = changes_->older_files.blocks_of(*file);
+  if (!older_blocks) {
+    return Error::corrupt(
+        fmt::format("the server sent only changes of {}, of which it wasn't told that an earlier "
+                    "backup has it",
+                    *path));
+  }
+  // Cut while the backup started, after the server was told of the file.
+  const std::uint64_t limit = changes_->changed.limit_of(file->relation);
+  const auto first = std::uint64_t{file->segment} * wal::ChangedBlocks::kBlocksPerSegment;
+  const bool is_cut = changes_->changed.is_rewritten(file->relation) || limit <= first;
+  const auto valid = is_cut ? 0 : std::min<std::uint64_t>(*older_blocks, limit - first);
+  file_.path = std::move(*path);
+  incremental_.emplace(file_.path, static_cast<std::uint32_t>(valid), entry.size_bytes, crew_);
+  return {};
+}
+
 Result<void> TarUnpacker::data(ByteView bytes) {
   unpacked_bytes_ += bytes.size();
   observer_.advance(bytes.size());
@@ -72,6 +104,7 @@ Result<void> TarUnpacker::data(ByteView bytes) {
     }
     kept_->append(as_text(bytes));
   }
+  if (incremental_) return incremental_->feed(bytes);
   while (is_packed_ && !bytes.empty()) {
     const auto room = kPieceBytes - piece_.size();
     const auto size = std::min(room, bytes.size());
@@ -94,6 +127,10 @@ Result<void> TarUnpacker::hand_over() {
 
 Result<void> TarUnpacker::entry_end() {
   if (!is_packed_) return {};
+  if (incremental_) {
+    file_.size_bytes = TRY(incremental_->finish());
+    incremental_.reset();
+  }
   TRY(hand_over());
   writer_.add_file(file_, Keep::kRest);
   return {};

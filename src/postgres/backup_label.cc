@@ -88,6 +88,12 @@ Result<BackupLabel> parse_backup_label(std::string_view text) {
   return label;
 }
 
+// They are the last ones, and no other line's value holds a line break.
+std::string without_incremental_lines(std::string_view text) {
+  const auto at = text.find("\nINCREMENTAL FROM LSN: ");
+  return std::string(at == std::string_view::npos ? text : text.substr(0, at + 1));
+}
+
 std::string build_backup_label(const BackupLabel& label) {
   auto text = fmt::format(
       "START WAL LOCATION: {} (file {})\n"

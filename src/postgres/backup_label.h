@@ -30,5 +30,8 @@ struct BackupLabel {
 // Lines in the server's order, nothing unknown between or after them: anything else is kCorrupt.
 Result<BackupLabel> parse_backup_label(std::string_view text);
 std::string build_backup_label(const BackupLabel& label);
+// The text without the lines that make a server refuse to start from it until pg_combinebackup ran:
+// for a backup that is whole. Everything else stays byte for byte.
+std::string without_incremental_lines(std::string_view text);
 
 }  // namespace pitr

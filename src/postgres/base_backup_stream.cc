@@ -16,6 +16,7 @@ using libpq::Session;
 namespace {
 
 constexpr int kFirstMajorWithTaggedStream = 15;
+constexpr int kFirstMajorWithIncremental = 17;
 constexpr int kMostTablespaces = 100'000;
 
 std::string_view manifest_checksum_word(ManifestChecksums checksums) {
@@ -75,6 +76,7 @@ std::string new_command(const BaseBackupOptions& options, const std::string& lab
   if (options.max_rate_kib_per_second != 0) {
     command += fmt::format(", MAX_RATE {}", options.max_rate_kib_per_second);
   }
+  if (options.incremental) command += ", INCREMENTAL";
   if (options.manifest) {
     command += fmt::format(", MANIFEST 'yes', MANIFEST_CHECKSUMS '{}'",
                            manifest_checksum_word(options.manifest_checksums));
@@ -275,9 +277,32 @@ Result<std::string> base_backup_command(const BaseBackupOptions& options, int se
     return Error::invalid(fmt::format("a base backup cannot be limited to {} KiB/s", rate))
         .with_hint("PostgreSQL takes 32 to 1048576");
   }
+  if (options.incremental && server_major < kFirstMajorWithIncremental) {
+    return Error::invalid(
+        fmt::format("PostgreSQL {} knows no incremental backups; 17 does", server_major));
+  }
   const auto label = TRY(quoted_label(options.label));
   return server_major >= kFirstMajorWithTaggedStream ? new_command(options, label)
                                                      : old_command(options, label);
+}
+
+Result<void> upload_manifest(ReplicationConnection& connection,
+                             const std::function<Result<void>(const SendManifest& send)>& write,
+                             std::stop_token stop) {
+  constexpr std::string_view kCommand = "UPLOAD_MANIFEST";
+  auto& session = connection.session();
+  TRY(session.send(std::string(kCommand), {}, stop));
+  const auto answer = TRY(session.next_result(stop));
+  if (answer == nullptr) return session.connection_error(kCommand);
+  if (PQresultStatus(answer.get()) == PGRES_FATAL_ERROR) {
+    return session.error_of(answer.get()).with_context(kCommand);
+  }
+  if (PQresultStatus(answer.get()) != PGRES_COPY_IN) {
+    return Error::corrupt("UPLOAD_MANIFEST: the server does not take it");
+  }
+  TRY(write([&](ByteView bytes) { return session.send_copy(bytes, stop); }));
+  TRY(session.send_copy_end(stop));
+  return with_context(session.drain(stop), kCommand);
 }
 
 Result<BaseBackupEnd> run_base_backup(ReplicationConnection& connection,

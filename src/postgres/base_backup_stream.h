@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -32,6 +33,9 @@ struct BaseBackupOptions {
   bool progress = true;  // the server estimates sizes first
   bool wait_for_archive = false;
   bool include_wal = false;
+  // 17+ (kInvalid before): of relations only what changed since the backup whose manifest was
+  // uploaded on this connection; see incremental_file.h.
+  bool incremental = false;
 };
 
 struct BackupTablespace {
@@ -70,6 +74,13 @@ class BaseBackupSink {
 Result<BaseBackupEnd> run_base_backup(ReplicationConnection& connection,
                                       const BaseBackupOptions& options, BaseBackupSink& sink,
                                       std::stop_token stop = {});
+
+// Calls `write` with the means to send the manifest of an earlier backup, for one that is
+// incremental. 17+; errors of `write` leave a connection that can only be closed.
+using SendManifest = std::function<Result<void>(ByteView bytes)>;
+Result<void> upload_manifest(ReplicationConnection& connection,
+                             const std::function<Result<void>(const SendManifest& send)>& write,
+                             std::stop_token stop = {});
 
 // The command's text for a server of this version; exposed for tests.
 Result<std::string> base_backup_command(const BaseBackupOptions& options, int server_major);

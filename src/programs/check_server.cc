@@ -24,6 +24,7 @@ struct ServerFacts {
   bool in_recovery = false;
   std::string wal_level, archive_mode, archive_command, archive_library;
   bool full_page_writes = false, fsync = false, data_checksums = false;
+  std::optional<bool> summarize_wal;  // none: before 17
   std::uint64_t max_wal_senders = 0, wal_senders = 0;
   std::uint64_t max_slots = 0, slots = 0;
   std::string max_slot_wal_keep_size;
@@ -52,6 +53,7 @@ Result<ServerFacts> ask(Connection& connection) {
       " current_setting('full_page_writes')::bool AS full_page_writes,"
       " current_setting('fsync')::bool AS fsync,"
       " current_setting('data_checksums')::bool AS data_checksums,"
+      " current_setting('summarize_wal', true)::bool AS summarize_wal,"
       " current_setting('max_wal_senders') AS max_wal_senders,"
       " current_setting('max_replication_slots') AS max_slots,"
       " current_setting('max_slot_wal_keep_size', true) AS keep_size,"
@@ -72,6 +74,8 @@ Result<ServerFacts> ask(Connection& connection) {
   facts.full_page_writes = TRY(row.boolean("full_page_writes"));
   facts.fsync = TRY(row.boolean("fsync"));
   facts.data_checksums = TRY(row.boolean("data_checksums"));
+  const auto summarize_wal = TRY(row.value("summarize_wal"));
+  if (summarize_wal) facts.summarize_wal = TRY(row.boolean("summarize_wal"));
   facts.max_wal_senders = TRY(row.u64("max_wal_senders"));
   facts.wal_senders = TRY(row.u64("wal_senders"));
   facts.max_slots = TRY(row.u64("max_slots"));
@@ -126,6 +130,18 @@ void check_wal_settings(const ServerFacts& server, Findings& findings) {
     findings.warning("data_checksums", "are off: damage on the disk is backed up unnoticed",
                      "pg_checksums --enable, while the server is down");
   }
+}
+
+// Only backups over the connection need them: local ones know from the stored WAL what changed.
+void check_summaries(const ClusterConfig& cluster, const ServerFacts& server, Findings& findings) {
+  const bool is_remote =
+      !cluster.data_directory || cluster.backup.method == BackupConfig::Method::kRemote;
+  if (!is_remote || !server.summarize_wal) return;
+  if (*server.summarize_wal) {
+    return findings.ok("summarize_wal", "on: backups over the connection send what changed");
+  }
+  findings.warning("summarize_wal", "is off: every backup over the connection sends everything",
+                   "ALTER SYSTEM SET summarize_wal = on; and reload");
 }
 
 void check_capacity(const ServerFacts& server, Findings& findings) {
@@ -294,6 +310,7 @@ std::optional<ServerIdentity> check_server(const ClusterConfig& cluster, const C
                             format_bytes(identity->segment_size.bytes())));
   }
   check_wal_settings(*facts, findings);
+  check_summaries(cluster, *facts, findings);
   check_capacity(*facts, findings);
   check_slot(cluster, *facts, findings);
   check_archiving(*facts, findings);

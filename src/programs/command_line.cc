@@ -154,6 +154,7 @@ void CommandLine::add_backup() {
   backup->footer(
       "Without --full and --independent only what changed since an earlier backup is read, where\n"
       "the WAL provably tells what that is; else everything is read, and what differs is stored.\n"
+      "With --remote that takes PostgreSQL 17 or newer, and summarize_wal = on.\n"
       "Either way the backup is whole: it restores by itself, and others don't need it.\n"
       "What was chosen and why is said at the end, and by \"pitr show\".\n\n"
       "The agent takes it where one answers; else this program does, and streams the WAL that\n"

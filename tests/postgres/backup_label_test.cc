@@ -43,6 +43,15 @@ TEST(BackupLabelTest, IncrementalLinesOfSeventeenAreKnown) {
   EXPECT_FALSE(parse_backup_label(kLabel + "INCREMENTAL FROM LSN: 0/1000028\n").has_value());
 }
 
+TEST(BackupLabelTest, TheIncrementalLinesAloneAreTakenOut) {
+  const std::string lines = "INCREMENTAL FROM LSN: 0/1000028\nINCREMENTAL FROM TLI: 1\n";
+  EXPECT_EQ(without_incremental_lines(kLabel + lines), kLabel);
+  EXPECT_EQ(without_incremental_lines(kLabel), kLabel);
+  const auto misleading = replaced("nightly", "INCREMENTAL FROM LSN: 0/1");
+  EXPECT_EQ(without_incremental_lines(misleading), misleading);
+  EXPECT_EQ(without_incremental_lines(misleading + lines), misleading);
+}
+
 TEST(BackupLabelTest, StandbyAndTheWordingOfThirteenAreKnown) {
   EXPECT_TRUE(parse_backup_label(replaced("primary", "standby"))->from_standby);
   EXPECT_FALSE(parse_backup_label(replaced("primary", "master"))->from_standby);

@@ -28,6 +28,13 @@ TEST(BaseBackupCommandTest, NewServersTakeAList) {
             "'CRC32C')");
 }
 
+TEST(BaseBackupCommandTest, IncrementalsAreOfSeventeenAndNewer) {
+  const BaseBackupOptions options{.label = "x", .manifest = false, .incremental = true};
+  EXPECT_THAT(base_backup_command(options, 17).value(), testing::EndsWith(", INCREMENTAL)"));
+  EXPECT_EQ(base_backup_command(options, 16).error().kind(), ErrorKind::kInvalid);
+  EXPECT_EQ(base_backup_command(options, 14).error().kind(), ErrorKind::kInvalid);
+}
+
 TEST(BaseBackupCommandTest, WhatAServerWouldRefuseOrMisreadIsRefused) {
   for (const std::uint32_t rate : {1u, 31u, 1048577u}) {
     EXPECT_EQ(base_backup_command({.max_rate_kib_per_second = rate}, 15).error().kind(),

@@ -90,7 +90,7 @@ struct BackupManifest {
   std::uint32_t data_checksum_version = 0;
   bool wal_log_hints = false;
 
-  std::string backup_label;    // verbatim
+  std::string backup_label;    // verbatim, but for the lines INCREMENTAL FROM
   std::string tablespace_map;  // verbatim; empty without tablespaces
   std::vector<TablespaceInfo> tablespaces;
 
