@@ -31,7 +31,7 @@ measure_backups() {
   set_server archive_command true
   sql "CHECKPOINT"
   settle_memory
-  growth_of backup.pitr "$work/pitr" "$bin/pitr" backup --full --local
+  growth_of backup.pitr "$work/pitr" "$bin/pitr" backup --independent --local
 
   set_server archive_command "$pgbackrest --config=$PGBACKREST_CONFIG --stanza=bench archive-push %p"
   settle_memory
