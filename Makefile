@@ -3,11 +3,12 @@
 
 JOBS ?= $(shell nproc)
 KILLS ?= 200
+ROUNDS ?= 25
 FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-matrix tidy format asan tsan fuzz bench kill install clean
+.PHONY: help build demo test test-matrix tidy format asan tsan fuzz bench kill oracle install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
@@ -25,7 +26,7 @@ test: ## build and run all tests but the matrix and the long ones
 	@scripts/build.sh dev $(JOBS)
 	@scripts/run_tests.sh dev -LE '^(matrix|long)$$'
 
-test-matrix: ## run the main job on PostgreSQL 13 to 18
+test-matrix: ## run the main job and the oracles on PostgreSQL 13 to 18
 	@scripts/setup.sh matrix
 	@scripts/matrix_servers.sh
 	@scripts/build.sh dev $(JOBS)
@@ -61,6 +62,14 @@ kill: ## kill the agent KILLS (200) times under load
 	@scripts/setup.sh test
 	@scripts/build.sh dev $(JOBS)
 	@PITR_KILLS=$(KILLS) scripts/as_test_user.sh build/dev/tests/integration_test --gtest_filter='*Kill*'
+
+oracle: ## hold changed blocks and incremental backups against ROUNDS (25) random workloads each
+	@scripts/setup.sh test
+	@scripts/build.sh dev $(JOBS)
+	@PITR_ROUNDS=$(ROUNDS) scripts/as_test_user.sh build/dev/tests/postgres_live_test \
+	  --gtest_filter='*ChangedBlocksLiveTest*'
+	@PITR_ORACLE_ROUNDS=$(ROUNDS) scripts/as_test_user.sh build/dev/tests/integration_test \
+	  --gtest_filter='*IncrementalOracleTest*'
 
 install: build ## install the programs below PREFIX (/usr/local)
 	@cmake --install build/release --prefix $(PREFIX)

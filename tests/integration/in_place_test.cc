@@ -9,6 +9,7 @@
 #include <random>
 
 #include "repository/backup/backup_reader.h"
+#include "support/amcheck.h"
 #include "support/restore_program.h"
 
 namespace pitr::test {
@@ -113,11 +114,7 @@ class InPlace {
     return state;
   }
   void check_consistency() {
-    must(
-        cluster_.sql("SELECT bt_index_check(c.oid, true) FROM pg_class c JOIN pg_am a ON a.oid = "
-                     "c.relam WHERE a.amname = 'btree' AND c.relkind = 'i' AND "
-                     "c.relpersistence = 'p';"
-                     "SELECT * FROM verify_heapam('t'); SELECT * FROM verify_heapam('quiet')"));
+    check_with_amcheck(cluster_);
     const auto by_index =
         must(cluster_.sql_value("SET enable_seqscan = off; SELECT count(*) FROM t WHERE i > 0"));
     const auto by_heap = must(cluster_.sql_value(

@@ -12,7 +12,9 @@
 
 #include "agent/pitr_site.h"
 #include "postgres/backup_label.h"
+#include "support/amcheck.h"
 #include "support/compare_scans.h"
+#include "support/database_state.h"
 #include "support/random_statements.h"
 #include "support/restore_program.h"
 #include "support/restored_backup.h"
@@ -24,47 +26,6 @@ using testing::HasSubstr;
 using testing::Not;
 
 constexpr int kFirstMajor = 17;
-
-// Everything that queries see, as text.
-std::string state_of(TestCluster& cluster) {
-  std::string state;
-  for (const auto& database :
-       must(cluster.sql("SELECT datname, dattablespace FROM pg_database ORDER BY 1"))) {
-    state += fmt::format("database {} in {}\n", database[0], database[1]);
-    if (database[0] == "template0") continue;
-    const auto relations = must(cluster.sql(
-        "SELECT relname, relkind, relpersistence, reltablespace, relnatts, "
-        "relnamespace::regnamespace"
-        " FROM pg_class WHERE relnamespace::regnamespace::text IN ('public', 'pg_catalog') AND "
-        "relkind IN ('r', 'm', 'i', 'S') AND relname <> 'pg_statistic' ORDER BY 1, 2",
-        database[0]));
-    for (const auto& relation : relations) {
-      state += fmt::format("{} {} {} {} {}", relation[0], relation[1], relation[2], relation[3],
-                           relation[4]);
-      if (relation[1] == "r" || relation[1] == "m") {
-        state += " " + must(cluster.sql_value(
-                           fmt::format("SELECT count(*) || ' ' || coalesce(sum(hashtext(t::text)), "
-                                       "0) FROM {}.\"{}\" t",
-                                       relation[5], relation[0]),
-                           database[0]));
-      }
-      state += "\n";
-    }
-  }
-  for (const auto& row : must(cluster.sql("SELECT gid FROM pg_prepared_xacts ORDER BY 1"))) {
-    state += fmt::format("prepared {}\n", row[0]);
-  }
-  return state;
-}
-
-// Debian's client serves all servers.
-void check_indexes(TestCluster& cluster, const std::string& database) {
-  must(cluster.sql("CREATE EXTENSION IF NOT EXISTS amcheck", database));
-  if (cluster.major() == 13) return;  // pg_amcheck wants the check of heaps that came with 14
-  must(run_successfully({ServerBinaries::client("pg_amcheck"), "--heapallindexed", "-h",
-                         cluster.socket_directory(), "-p", std::to_string(cluster.port()), "-U",
-                         "postgres", database}));
-}
 
 class RemoteIncrementalTest : public testing::Test {
  protected:
@@ -131,7 +92,7 @@ std::string RemoteIncrementalTest::restored_state(const BackupManifest& manifest
   }
   for (const auto& row : must(restored.sql(
            "SELECT datname FROM pg_database WHERE datallowconn AND datname !~ 'template'"))) {
-    check_indexes(restored, row[0]);
+    check_with_amcheck(restored, row[0]);
   }
   must(restored.stop(StopMode::kImmediate));
   return state;

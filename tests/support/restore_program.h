@@ -12,6 +12,7 @@
 #include "postgres/connection.h"
 #include "postgres/server_control.h"
 #include "repository/incarnations.h"
+#include "support/amcheck.h"
 #include "support/port_lease.h"
 #include "support/server_binaries.h"
 #include "support/streamed_repository.h"
@@ -102,9 +103,7 @@ class RestoredServer {
     command("CREATE EXTENSION IF NOT EXISTS amcheck");
     if (ask("current_setting('server_version_num')::int / 10000") == "13") {
       // pg_amcheck wants the check of heaps that came with 14.
-      command(
-          "SELECT bt_index_check(c.oid, true) FROM pg_class c JOIN pg_am a ON a.oid = c.relam "
-          "WHERE a.amname = 'btree' AND c.relkind = 'i' AND c.relpersistence = 'p'");
+      command(kCheckBtrees);
       return;
     }
     must(run_successfully({ServerBinaries::client("pg_amcheck"), "--heapallindexed", "-h",
