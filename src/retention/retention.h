@@ -113,7 +113,7 @@ struct KeptWal {
 };
 
 // A timeline that was in use within the recovery window.
-struct RecoveryWindow {
+struct KeptWindow {
   std::uint32_t incarnation = 0;
   std::uint32_t timeline = 0;
   // The newest backup on the timeline's way that ended when the window begins, or before. None:
@@ -126,7 +126,7 @@ struct RecoveryWindow {
 struct RetentionPlan {
   Timestamp window_start;
   std::vector<RetentionDecision> decisions;  // oldest backup first
-  std::vector<RecoveryWindow> windows;
+  std::vector<KeptWindow> windows;
   std::vector<KeptWal> wal;           // ascending, without overlaps
   std::vector<std::string> warnings;  // for people
 

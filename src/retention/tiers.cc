@@ -102,11 +102,11 @@ void TierChoice::keep_periods() {
         pass_over(i, fmt::format("{}: {} is the last of {}", to_string(tier),
                                  input_.backups[last].id, name));
       } else if (newer >= count) {
-        pass_over(i, fmt::format("{}: {} is not among the newest {}", to_string(tier), name, count));
+        pass_over(i,
+                  fmt::format("{}: {} is not among the newest {}", to_string(tier), name, count));
       } else {
         keep(i, tier, name,
-             counted_until(zone_, unit, period, periods.begin()->first, count - newer,
-                           input_.now));
+             counted_until(zone_, unit, period, periods.begin()->first, count - newer, input_.now));
       }
     }
   }
@@ -116,8 +116,8 @@ void TierChoice::keep_pinned() {
   for (std::size_t i = 0; i < input_.backups.size(); ++i) {
     for (const auto& pin : input_.backups[i].pins) {
       if (pin.expires && *pin.expires <= input_.now) {
-        pass_over(i, fmt::format("pin {} expired on {}", pin.label,
-                                 zone_.to_local_text(*pin.expires)));
+        pass_over(
+            i, fmt::format("pin {} expired on {}", pin.label, zone_.to_local_text(*pin.expires)));
       } else {
         keep(i, RetentionTier::kPin, pin.label, pin.expires);
       }

@@ -40,7 +40,7 @@ class WindowChoice {
   std::vector<RetentionTimeline> timelines_in_use() const;
   std::vector<OnTheWay> backups_on(const RetentionTimeline& timeline) const;
   void keep_timeline(const RetentionTimeline& timeline);
-  void keep_base(const RecoveryWindow& window, const std::vector<OnTheWay>& backups);
+  void keep_base(const KeptWindow& window, const std::vector<OnTheWay>& backups);
   bool is_inside(std::size_t backup) const {
     return input_.backups[backup].stop_time > plan_.window_start;
   }
@@ -123,7 +123,7 @@ std::vector<OnTheWay> WindowChoice::backups_on(const RetentionTimeline& timeline
   return found;
 }
 
-void WindowChoice::keep_base(const RecoveryWindow& window, const std::vector<OnTheWay>& backups) {
+void WindowChoice::keep_base(const KeptWindow& window, const std::vector<OnTheWay>& backups) {
   auto& reasons = plan_.decisions[*window.base].kept_by;
   // It is needed until the next one on the way has become old enough.
   std::optional<Timestamp> until;
@@ -133,12 +133,11 @@ void WindowChoice::keep_base(const RecoveryWindow& window, const std::vector<OnT
     const auto old_enough = backup.stop_time + policy_.keep_within;
     if (!until || old_enough < *until) until = old_enough;
   }
-  reasons.push_back(
-      {RetentionTier::kBase, fmt::format("timeline {}", window.timeline), until});
+  reasons.push_back({RetentionTier::kBase, fmt::format("timeline {}", window.timeline), until});
 }
 
 void WindowChoice::keep_timeline(const RetentionTimeline& timeline) {
-  RecoveryWindow window{timeline.incarnation, timeline.timeline, std::nullopt, false};
+  KeptWindow window{timeline.incarnation, timeline.timeline, std::nullopt, false};
   const auto way = way_to(timeline);
   const auto backups = backups_on(timeline);
   window.has_no_backup = backups.empty();

@@ -31,7 +31,7 @@ class LocalCalendar {
     if (unit == PeriodUnit::kMonth) format = "%Y-%m";
     const auto since_epoch = Microseconds(time.unix_us());
     const time_t seconds = std::chrono::floor<Seconds>(since_epoch).count();
-    struct tm local {};
+    struct tm local{};
     ::localtime_r(&seconds, &local);
     char text[32];
     ::strftime(text, sizeof text, format, &local);

@@ -85,9 +85,8 @@ std::vector<RetentionTimeline> RetentionModel::in_use() const {
     bool is_current = timeline.incarnation == newest;
     for (const auto& other : input_.timelines) {
       if (other.incarnation != newest || other.timeline == timeline.timeline) continue;
-      const bool is_later =
-          std::pair(last_use(other), other.timeline) >
-          std::pair(last_use(timeline), timeline.timeline);
+      const bool is_later = std::pair(last_use(other), other.timeline) >
+                            std::pair(last_use(timeline), timeline.timeline);
       if (is_later) is_current = false;
     }
     if (is_current || last_use(timeline) >= input_.now - policy_.keep_within) {

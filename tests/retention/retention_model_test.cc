@@ -1,10 +1,11 @@
 // plan_retention() over years of simulated days, against a naive model and against the truth.
+#include "retention/retention_model.h"
+
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
 #include <algorithm>
 
-#include "retention/retention_model.h"
 #include "retention/simulated_history.h"
 
 namespace pitr::test {

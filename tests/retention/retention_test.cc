@@ -121,9 +121,9 @@ TEST_F(Retention, BackupsThatStopDontMakeOlderOnesGo) {
   const auto after = kept();
   for (const auto& id : after) EXPECT_THAT(before, Contains(id));
   EXPECT_THAT(after, Contains("0d"));
-  EXPECT_THAT(after, Contains("6d"));    // daily
-  EXPECT_THAT(after, Contains("1d"));    // 2026-02
-  EXPECT_THAT(after, Contains("60d"));   // 2025-12-31
+  EXPECT_THAT(after, Contains("6d"));   // daily
+  EXPECT_THAT(after, Contains("1d"));   // 2026-02
+  EXPECT_THAT(after, Contains("60d"));  // 2025-12-31
   EXPECT_TRUE(plan().keeps_wal(0, 1, position(0), position(-500)));
 }
 
@@ -136,10 +136,11 @@ TEST_F(Retention, TheReasonsNameTheTiers) {
   EXPECT_THAT(tiers, ElementsAre("last 1 of 3", "daily 2026-03-01", "weekly 2026-W09",
                                  "monthly 2026-03", "yearly 2026", "window "));
   const auto goes = decision("33d").not_kept_by;
-  EXPECT_THAT(goes, ElementsAre("33 are newer", "daily: 2026-01-27 is not among the newest 7",
-                                "weekly: 28d is the last of 2026-W05",
-                                "monthly: 29d is the last of 2026-01", "yearly: 0d is the last of 2026",
-                                "window: ended before 2026-02-15 12:00 +0000"));
+  EXPECT_THAT(
+      goes,
+      ElementsAre("33 are newer", "daily: 2026-01-27 is not among the newest 7",
+                  "weekly: 28d is the last of 2026-W05", "monthly: 29d is the last of 2026-01",
+                  "yearly: 0d is the last of 2026", "window: ended before 2026-02-15 12:00 +0000"));
 }
 
 TEST_F(Retention, SaysUntilWhen) {
