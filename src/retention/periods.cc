@@ -38,10 +38,14 @@ std::int64_t floor_divide(std::int64_t value, std::int64_t by) {
 
 std::int64_t first_day_of(PeriodUnit unit, std::int64_t period) {
   switch (unit) {
-    case PeriodUnit::kDay: return period;
-    case PeriodUnit::kWeek: return period * kDaysPerWeek - kFirstDayInWeek;
-    case PeriodUnit::kMonth: return first_day_of_month(period);
-    case PeriodUnit::kYear: return first_day_of_month(period * kMonthsPerYear);
+    case PeriodUnit::kDay:
+      return period;
+    case PeriodUnit::kWeek:
+      return period * kDaysPerWeek - kFirstDayInWeek;
+    case PeriodUnit::kMonth:
+      return first_day_of_month(period);
+    case PeriodUnit::kYear:
+      return first_day_of_month(period * kMonthsPerYear);
   }
   return period;
 }
@@ -77,8 +81,10 @@ std::string period_name(PeriodUnit unit, std::int64_t period) {
       const auto new_year = first_day_of_month(week_year * kMonthsPerYear);
       return fmt::format("{:04}-W{:02}", week_year, (thursday - new_year) / kDaysPerWeek + 1);
     }
-    case PeriodUnit::kMonth: return fmt::format("{:04}-{:02}", year, month);
-    case PeriodUnit::kYear: return fmt::format("{:04}", year);
+    case PeriodUnit::kMonth:
+      return fmt::format("{:04}-{:02}", year, month);
+    case PeriodUnit::kYear:
+      return fmt::format("{:04}", year);
   }
   return {};
 }

@@ -11,16 +11,26 @@ namespace pitr {
 
 std::string_view to_string(RetentionTier tier) {
   switch (tier) {
-    case RetentionTier::kLast: return "last";
-    case RetentionTier::kDaily: return "daily";
-    case RetentionTier::kWeekly: return "weekly";
-    case RetentionTier::kMonthly: return "monthly";
-    case RetentionTier::kYearly: return "yearly";
-    case RetentionTier::kWithin: return "window";
-    case RetentionTier::kBase: return "window start";
-    case RetentionTier::kPin: return "pin";
-    case RetentionTier::kVerified: return "verified";
-    case RetentionTier::kFuture: return "future";
+    case RetentionTier::kLast:
+      return "last";
+    case RetentionTier::kDaily:
+      return "daily";
+    case RetentionTier::kWeekly:
+      return "weekly";
+    case RetentionTier::kMonthly:
+      return "monthly";
+    case RetentionTier::kYearly:
+      return "yearly";
+    case RetentionTier::kWithin:
+      return "window";
+    case RetentionTier::kBase:
+      return "window start";
+    case RetentionTier::kPin:
+      return "pin";
+    case RetentionTier::kVerified:
+      return "verified";
+    case RetentionTier::kFuture:
+      return "future";
   }
   return "?";
 }

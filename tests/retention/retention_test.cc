@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
+
+#include "retention/simulate.h"
 
 namespace pitr::test {
 namespace {
@@ -281,6 +284,25 @@ TEST_F(Retention, PoliciesThatCantBeFollowedAreRefused) {
   policy.keep_last = 1;
   policy.time_zone = "Mars/Olympus";
   EXPECT_THAT(plan_retention(input, policy).error().message(), HasSubstr("Mars/Olympus"));
+}
+
+TEST(SimulateRetention, DefaultsKeepTheirTiersAfterYears) {
+  const auto simulated = simulate_retention({}, day(2000), 2000, hours(24));
+  ASSERT_TRUE(simulated);
+  EXPECT_EQ(simulated->backups_taken, 2000u);
+  std::map<RetentionTier, int> kept;
+  for (const auto& decision : simulated->plan.decisions) {
+    EXPECT_TRUE(decision.keep());
+    for (const auto& reason : decision.kept_by) ++kept[reason.tier];
+  }
+  EXPECT_EQ(kept[RetentionTier::kDaily], 7);
+  EXPECT_EQ(kept[RetentionTier::kWeekly], 4);
+  EXPECT_EQ(kept[RetentionTier::kMonthly], 12);
+  EXPECT_EQ(kept[RetentionTier::kYearly], 5);
+  EXPECT_EQ(kept[RetentionTier::kWithin], 14);
+  EXPECT_EQ(kept[RetentionTier::kBase], 1);
+  EXPECT_GE(simulated->most_kept, simulated->input.backups.size());
+  EXPECT_EQ(simulate_retention({}, day(0), 0, hours(24)).error().kind(), ErrorKind::kInvalid);
 }
 
 }  // namespace
