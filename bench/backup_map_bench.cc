@@ -95,6 +95,7 @@ class Fixture {
     manifest.segment_size_bytes = store_->segment_size().bytes();
     manifest = writer->store_manifest(std::move(manifest)).value();
     manifest_seconds_ = seconds_since(start);
+    writer->publish(manifest).value();  // else it is nobody's parent
     return manifest;
   }
   double manifest_seconds() const { return manifest_seconds_; }  // of the last backup

@@ -181,6 +181,7 @@ Result<BaseBackupRequest> ClusterService::backup_request(const BackupOptions& op
   request.workers = options.workers.value_or(config_.backup.workers);
   request.max_rate_bytes_per_second = config_.backup.max_rate_bytes_per_second.value_or(0);
   request.pack = pack_options(config_.backup.compression);
+  request.good_for = config_.retention.grace;
   request.keep_server_manifest = options.keep_server_manifest;
 
   const Method method = options.method.value_or(config_.backup.method);

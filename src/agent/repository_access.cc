@@ -128,4 +128,22 @@ WalReceiverOptions wal_receiver_options(const ClusterConfig& config) {
   return options;
 }
 
+RetentionPolicy retention_policy(const RetentionConfig& config) {
+  RetentionPolicy policy;
+  policy.keep_last = config.keep_last;
+  policy.keep_daily = config.keep_daily;
+  policy.keep_weekly = config.keep_weekly;
+  policy.keep_monthly = config.keep_monthly;
+  policy.keep_yearly = config.keep_yearly;
+  policy.keep_within = config.keep_within;
+  policy.keep_verified = config.keep_verified;
+  policy.max_size_bytes = config.max_size_bytes;
+  policy.time_zone = config.time_zone;
+  return policy;
+}
+
+ExpireOptions expire_options(const RetentionConfig& config) {
+  return {retention_policy(config), config.grace, /*dry_run=*/false};
+}
+
 }  // namespace pitr

@@ -12,6 +12,7 @@
 #include "codec/keyring.h"
 #include "common/clock.h"
 #include "config/config.h"
+#include "repository/expire/expire.h"
 #include "repository/repository.h"
 #include "repository/wal/wal_archive.h"
 #include "walreceiver/wal_receiver.h"
@@ -50,5 +51,7 @@ Result<RepositoryInit> init_repository(const Config& config, const Clock& clock)
 WalArchive::Options wal_archive_options(const WalConfig& config);
 WalReceiverOptions wal_receiver_options(const ClusterConfig& config);
 PackOptions pack_options(const CompressionConfig& config);
+RetentionPolicy retention_policy(const RetentionConfig& config);
+ExpireOptions expire_options(const RetentionConfig& config);
 
 }  // namespace pitr

@@ -179,13 +179,13 @@ Result<BackupWriter*> BaseBackup::start_writer(Lsn start_lsn) {
   std::random_device random;
   const std::uint64_t bits = (static_cast<std::uint64_t>(random()) << 32) | random();
   id_ = BackupId::make(now, bits);
-  BackupIntent intent{*id_, request_.host, now, start_lsn, std::nullopt};
+  BackupIntent intent{*id_, request_.host, now, start_lsn, std::nullopt, request_.good_for};
   std::optional<ParentBackup> parent;
   if (basis_.parent) {
     intent.parent = basis_.parent->id;
     parent = ParentBackup{*basis_.parent, {}};
   }
-  writer_ = TRY(BackupWriter::start(store_, intent, request_.pack, std::move(parent)));
+  writer_ = TRY(BackupWriter::start(store_, intent, request_.pack, std::move(parent), clock_));
   return writer_.get();
 }
 

@@ -37,6 +37,8 @@ struct BaseBackupRequest {
   unsigned workers = 2;
   std::uint64_t max_rate_bytes_per_second = 0;  // of data read; 0: unlimited
   PackOptions pack;
+  // One that takes longer fails: expire takes it for dead then.
+  Microseconds good_for = kDefaultGrace;
   // Remote only: have the server send its backup_manifest and keep it as a file of the backup.
   bool keep_server_manifest = false;
   // How long to wait for the backup's WAL to arrive in the repository.

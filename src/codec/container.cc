@@ -34,6 +34,12 @@ std::string_view to_string(ContainerKind kind) {
       return "incarnation";
     case ContainerKind::kDigestTable:
       return "digest table";
+    case ContainerKind::kTrash:
+      return "trash record";
+    case ContainerKind::kLease:
+      return "lease";
+    case ContainerKind::kPin:
+      return "pin";
   }
   return "unknown";
 }

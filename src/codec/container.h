@@ -42,6 +42,9 @@ enum class ContainerKind : std::uint8_t {
   kConflict = 12,  // WAL that was refused and kept aside
   kIncarnation = 13,
   kDigestTable = 14,
+  kTrash = 15,
+  kLease = 16,
+  kPin = 17,
 };
 
 // Bound into every frame: a container opens only under the name and kind it was written for.

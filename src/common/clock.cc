@@ -39,4 +39,9 @@ Timestamp SystemClock::now() const {
   return Timestamp::from_unix_us(std::chrono::duration_cast<Microseconds>(since_epoch).count());
 }
 
+const SystemClock& SystemClock::shared() {
+  static const SystemClock clock;
+  return clock;
+}
+
 }  // namespace pitr

@@ -60,6 +60,8 @@ class SystemClock final : public Clock {
  public:
   Timestamp now() const override;
   SteadyTime steady_now() const override { return std::chrono::steady_clock::now(); }
+  // For defaults: it has no state.
+  static const SystemClock& shared();
 };
 
 }  // namespace pitr

@@ -46,6 +46,21 @@ struct SpoolConfig {
   std::uint64_t size_limit_bytes = 256ull << 20;
 };
 
+// What "pitr expire" keeps.
+struct RetentionConfig {
+  unsigned keep_last = 3;
+  unsigned keep_daily = 7;
+  unsigned keep_weekly = 4;
+  unsigned keep_monthly = 12;
+  unsigned keep_yearly = 5;
+  Milliseconds keep_within = std::chrono::hours(14 * 24);
+  unsigned keep_verified = 1;
+  std::optional<std::uint64_t> max_size_bytes;
+  std::string time_zone = "UTC";
+  // No backup and no restore takes longer.
+  Milliseconds grace = std::chrono::hours(72);
+};
+
 struct ClusterConfig {
   std::string name;  // [a-z0-9][a-z0-9_-]{0,62}
   // As libpq takes it; never with a password (PGPASSFILE and ~/.pgpass are for that).
@@ -56,6 +71,7 @@ struct ClusterConfig {
   WalConfig wal;
   BackupConfig backup;
   SpoolConfig spool;
+  RetentionConfig retention;  // filled in: what the section "retention" at the top says
 };
 
 struct RepositoryConfig {
@@ -79,6 +95,7 @@ struct Config {
   RepositoryConfig repository;
   EncryptionConfig encryption;
   AgentConfig agent;
+  RetentionConfig retention;  // of clusters that say nothing else
 
   // The cluster called `name`, or the only one where `name` is empty; else nullptr.
   const ClusterConfig* find_cluster(std::string_view name) const {

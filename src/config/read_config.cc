@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "config/conninfo.h"
+#include "config/read_retention.h"
 #include "config/section.h"
 
 namespace pitr {
@@ -231,6 +232,8 @@ ClusterConfig read_cluster(const YamlEntry& entry, Problems& problems, const Con
   read_backup(section.take_section("backup"), problems, cluster.data_directory.has_value(),
               cluster.backup);
   read_spool(section.take_section("spool"), problems, cluster.spool);
+  cluster.retention = config.retention;
+  read_retention(section.take_section("retention"), problems, cluster.retention);
   return cluster;
 }
 
@@ -302,6 +305,7 @@ Config read_config(const YamlNode& root, Problems& problems) {
     read_encryption(*node, problems, config.encryption);
   }
   read_agent(section.take_section("agent"), problems, config.agent);
+  read_retention(section.take_section("retention"), problems, config.retention);
   read_clusters(section.take_section("clusters"), problems, config);
   return config;
 }

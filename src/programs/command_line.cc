@@ -6,6 +6,7 @@
 #include "programs/cmd_archive_wal.h"
 #include "programs/cmd_backup.h"
 #include "programs/cmd_check.h"
+#include "programs/cmd_expire.h"
 #include "programs/cmd_facts.h"
 #include "programs/cmd_init.h"
 #include "programs/cmd_list.h"
@@ -40,12 +41,17 @@ class CommandLine {
   void add_readers();
   void add_archive_wal();
   void add_facts();
+  void add_expire();
+  void add_pins();
 
   CLI::App app_{"Continuous backup of PostgreSQL, and restores to any moment of it.", "pitr"};
   CommonOptions common_;
   InitOptions init_;
   BackupOptions backup_;
   FactsRebuildOptions facts_;
+  ExpireArguments expire_;
+  PinArguments pin_;
+  SimulateArguments simulate_;
   bool is_local_ = false, is_remote_ = false, is_full_ = false, is_independent_ = false;
   std::string shown_backup_ = "latest";
   std::string wal_path_;
@@ -61,6 +67,8 @@ CommandLine::CommandLine() {
   add_backup();
   add_archive_wal();
   add_facts();
+  add_expire();
+  add_pins();
 }
 
 CLI::App* CommandLine::add(const std::string& name, const std::string& description,
@@ -188,6 +196,51 @@ void CommandLine::add_facts() {
       "are made when WAL arrives. This makes those that are missing, damaged or of an older\n"
       "version, and replaces others only where they differ. WAL is read, never written, and the\n"
       "agent may go on meanwhile. Exit code 5 where a segment's WAL turned out to be damaged.");
+}
+
+void CommandLine::add_expire() {
+  auto* expire = add("expire", "Delete the backups and WAL that the policy doesn't keep",
+                     [this](const auto& context) { return run_expire(context, expire_); });
+  add_cluster(expire, "Only this cluster; default: all that are configured");
+  expire->add_flag("--dry-run", expire_.dry_run, "Only show what would go, and why");
+  add_json(expire);
+  expire->footer(
+      "The section \"retention\" of the configuration is the policy. A backup that goes is gone\n"
+      "at once; what nobody needs any more is put into trash and deleted by a later run, after\n"
+      "the grace. Backups and WAL that a running restore or backup needs stay until it is done.\n"
+      "Nothing is ever deleted but by this command. Something unreadable stops it.");
+
+  auto* retention = app_.add_subcommand("retention", "What a policy keeps");
+  retention->require_subcommand(1);
+  auto* simulate =
+      set_up(retention->add_subcommand("simulate", "Show what would be there after so many days"),
+             [this](const auto& context) { return run_retention_simulate(context, simulate_); });
+  add_cluster(simulate, "Whose policy; default: the only one");
+  simulate->add_option("--days", simulate_.days, "For how long backups are taken; default: 400")
+      ->check(CLI::Range(1, 36500))
+      ->option_text("N");
+  simulate->add_option("--every", simulate_.every, "How often; default: 24h")
+      ->type_name("DURATION");
+  add_json(simulate);
+}
+
+void CommandLine::add_pins() {
+  auto* pin = add("pin", "Keep a backup whatever the policy says",
+                  [this](const auto& context) { return run_pin(context, pin_); });
+  add_cluster(pin, "The backup's cluster; default: the only one");
+  pin->add_option("BACKUP", pin_.backup, "Its id or the beginning of it")->required();
+  pin->add_option("--label", pin_.label, "What for; a pin of the same label is replaced")
+      ->type_name("TEXT")
+      ->required();
+  pin->add_option("--until", pin_.until,
+                  "When the pin ends, such as \"2026-12-31\"; default: never")
+      ->type_name("TIME");
+
+  auto* unpin = add("unpin", "Let the policy decide again",
+                    [this](const auto& context) { return run_unpin(context, pin_); });
+  add_cluster(unpin, "The backup's cluster; default: the only one");
+  unpin->add_option("BACKUP", pin_.backup, "Its id or the beginning of it")->required();
+  unpin->add_option("--label", pin_.label, "Only this pin; default: all")->type_name("TEXT");
 }
 
 int CommandLine::run() {

@@ -18,6 +18,7 @@
 #include "config/load.h"
 #include "postgres/data_directory.h"
 #include "programs/exit_codes.h"
+#include "programs/restore_lease.h"
 #include "programs/restore_request.h"
 #include "programs/restore_rewrite.h"
 #include "programs/restore_stop.h"
@@ -363,6 +364,7 @@ Result<int> RestoreRun::run() {
     if (arguments_.json) fmt::print("{}", outcome_json(view(plan), outcome));
     return kExitSuccess;
   }
+  const auto lease = TRY(hold_for_restore(store, plan));
   TRY(confirm());
   TRY(make_undoable(plan));
   if (rewrite_) outcome.undo = rewrite_->rewrite.journal.undo;
@@ -374,6 +376,7 @@ Result<int> RestoreRun::run() {
   stop.files_are_done();
   outcome.files = std::move(files).value();
   if (arguments_.start) outcome.server = TRY(start(recovery, *outcome.files, stop.token()));
+  lease->leave_for(kLeaseAfterRestore);
   progress_.finish();
   const auto shown = view(plan);
   fmt::print("{}", arguments_.json ? outcome_json(shown, outcome) : outcome_text(shown, outcome));

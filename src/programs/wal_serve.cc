@@ -21,6 +21,7 @@
 #include "postgres/control_file.h"
 #include "postgres/data_directory.h"
 #include "programs/exit_codes.h"
+#include "programs/restore_lease.h"
 #include "restore/prefetcher.h"
 
 extern char** environ;
@@ -241,6 +242,12 @@ Result<void> serve_wal(const WalServeOptions& options) {
   const auto server = TRY(http::Server::start(std::move(serving), std::move(router)));
   TRY(give_to(plan.socket, owner));
   TRY(give_to(Path(plan.socket.string() + ".lock"), owner));
+  // Without it WAL may be expired before it is asked for: then recovery stops, and says so.
+  const IncarnationStore store(opened.access->repository(),
+                               {plan.cluster, plan.system_identifier, plan.major_version},
+                               TRY(SegmentSize::from_bytes(plan.segment_size_bytes)));
+  const auto lease = hold_for_recovery(store, plan);
+  if (!lease.has_value()) log::warning("no lease on the WAL: {}", lease.error().message());
   log::info("serving WAL for {}, to {}", data_directory.string(), to_string(plan.end));
   watch(options, data_directory, *prefetcher);
   server->stop();

@@ -268,5 +268,88 @@ std::string Incarnation::backup_prefix() const {
   return prefix_ + "backup/";
 }
 
+std::string Incarnation::backup_prefix(const BackupId& backup) const {
+  return fmt::format("{}{}/", backup_prefix(), backup.text());
+}
+
+ObjectKey Incarnation::backup_pin(const BackupId& backup, std::uint64_t pin) const {
+  return ObjectKey::from_parts(fmt::format("{}{:016x}", backup_pin_prefix(backup), pin));
+}
+
+std::string Incarnation::backup_pin_prefix(const BackupId& backup) const {
+  return backup_prefix(backup) + "pin-";
+}
+
+std::string Incarnation::backup_verified_prefix(const BackupId& backup) const {
+  return backup_prefix(backup) + "verified-";
+}
+
+std::string Incarnation::pack_prefix() const {
+  return prefix_ + "pack/";
+}
+
+std::string Incarnation::table_prefix() const {
+  return prefix_ + "table/";
+}
+
+std::string Incarnation::facts_prefix() const {
+  return prefix_ + "facts/";
+}
+
+std::string Incarnation::watermark_prefix() const {
+  return prefix_ + "watermark/";
+}
+
+std::optional<TimelineId> Incarnation::timeline_of(const ObjectKey& key) const {
+  const std::string_view name = key.text();
+  for (const auto& prefix : {wal_prefix(), facts_prefix(), watermark_prefix()}) {
+    if (!name.starts_with(prefix) || name.size() < prefix.size() + 8) continue;
+    const auto timeline = parse_timeline(name.substr(prefix.size(), 8));
+    if (timeline) return *timeline;
+  }
+  return std::nullopt;
+}
+
+std::optional<SegmentId> Incarnation::segment_of(const ObjectKey& key) const {
+  static constexpr std::size_t kSegmentName = 24;
+  const std::string_view name = key.text();
+  if (!name.starts_with(wal_prefix()) && !name.starts_with(facts_prefix())) return std::nullopt;
+  const auto last = name.substr(name.rfind('/') + 1);
+  if (last.size() < kSegmentName) return std::nullopt;
+  const auto segment = parse_segment_file_name(last.substr(0, kSegmentName), segment_size_);
+  if (!segment) return std::nullopt;
+  return *segment;
+}
+
+std::optional<std::pair<TimelineId, std::uint64_t>> Incarnation::rollup_of(
+    const ObjectKey& key) const {
+  const std::string_view name = key.text();
+  const auto timeline = timeline_of(key);
+  const auto prefix = timeline ? facts_prefix(*timeline) : std::string();
+  if (!timeline || !name.starts_with(prefix) || name.size() < prefix.size() + 8) {
+    return std::nullopt;
+  }
+  const auto log = parse_log(name.substr(prefix.size(), 8));
+  if (!log || facts_rollup(*timeline, *log) != key) return std::nullopt;
+  return std::pair(*timeline, *log);
+}
+
+ObjectKey Incarnation::trash(Timestamp time, std::uint64_t random) const {
+  return ObjectKey::from_parts(
+      fmt::format("{}{}-{:016x}", trash_prefix(), to_compact_string(time), random));
+}
+
+std::string Incarnation::trash_prefix() const {
+  return prefix_ + "trash/";
+}
+
+ObjectKey Incarnation::lease(std::uint64_t holder, std::uint32_t number) const {
+  return ObjectKey::from_parts(fmt::format("{}{:016x}-{:08}", lease_prefix(), holder, number));
+}
+
+std::string Incarnation::lease_prefix() const {
+  return prefix_ + "lease/";
+}
+
 }  // namespace layout
 }  // namespace pitr

@@ -14,11 +14,15 @@
 //     watermark/<TLI>/<time>-<lsn>
 //     timeline/<TLI>                     a timeline id reserved by a restore
 //     pack/<backup-id>-NNNNNN            table/<id>
-//     backup/<backup-id>/intent, manifest, backup.json
+//     backup/<backup-id>/intent, manifest, backup.json, pin-<id>, verified-…
+//     trash/<id>                         what is to be deleted
+//     lease/<holder>-<number>            what must not be
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "postgres/lsn.h"
 #include "storage/storage.h"
@@ -99,6 +103,27 @@ class Incarnation {
   ObjectKey backup_manifest(const BackupId& backup) const;
   ObjectKey backup_json(const BackupId& backup) const;
   std::string backup_prefix() const;
+  std::string backup_prefix(const BackupId& backup) const;  // of everything that belongs to one
+  ObjectKey backup_pin(const BackupId& backup, std::uint64_t pin) const;
+  std::string backup_pin_prefix(const BackupId& backup) const;
+  std::string backup_verified_prefix(const BackupId& backup) const;
+
+  std::string pack_prefix() const;
+  std::string table_prefix() const;
+  std::string facts_prefix() const;
+  std::string watermark_prefix() const;
+  // Of which segment an object below wal/ or facts/ is: tails, refused bytes, .partial and .backup
+  // files too. nullopt for all others, such as history files and roll-ups.
+  std::optional<SegmentId> segment_of(const ObjectKey& key) const;
+  // The timeline and log of a roll-up; nullopt for all others.
+  std::optional<std::pair<TimelineId, std::uint64_t>> rollup_of(const ObjectKey& key) const;
+  // The timeline of an object below wal/, facts/ or watermark/.
+  std::optional<TimelineId> timeline_of(const ObjectKey& key) const;
+
+  ObjectKey trash(Timestamp time, std::uint64_t random) const;
+  std::string trash_prefix() const;
+  ObjectKey lease(std::uint64_t holder, std::uint32_t number) const;
+  std::string lease_prefix() const;
 
   SegmentSize segment_size() const { return segment_size_; }
 

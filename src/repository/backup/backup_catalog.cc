@@ -48,17 +48,23 @@ Result<std::vector<BackupId>> BackupCatalog::unfinished() const {
   return unfinished;
 }
 
+static Error no_backup(const BackupId& id) {
+  return Error::not_found(fmt::format("there is no backup {}", id.text()))
+      .with_hint("\"pitr list\" shows all; one that was never finished does not exist");
+}
+
 Result<BackupManifest> BackupCatalog::manifest(const BackupId& id) const {
   const auto published = store_.storage().stat(store_.names().backup_json(id));
   if (!published) {
     if (published.error().kind() != ErrorKind::kNotFound) return published.error();
-    return Error::not_found(fmt::format("there is no backup {}", id.text()))
-        .with_hint("\"pitr list\" shows all; one that was never finished does not exist");
+    return no_backup(id);
   }
   const auto key = store_.names().backup_manifest(id);
   const auto encoded = store_.get_sealed(ContainerKind::kManifest, key);
   if (!encoded) {
     if (encoded.error().kind() != ErrorKind::kNotFound) return encoded.error();
+    const auto still = store_.storage().stat(store_.names().backup_json(id));
+    if (!still && still.error().kind() == ErrorKind::kNotFound) return no_backup(id);
     return Error::corrupt(fmt::format("{} is gone, but its backup.json is there", key.text()));
   }
   auto manifest = TRY(with_context(decode_manifest(*encoded), key.text()));
@@ -68,12 +74,26 @@ Result<BackupManifest> BackupCatalog::manifest(const BackupId& id) const {
                                     manifest.id.text(), to_string(manifest.incarnation)));
 }
 
+void add_contents(const IncarnationStore& store, const BackupManifest& manifest,
+                  std::set<std::string>& into) {
+  for (const auto& pack : manifest.packs) into.insert(pack.key.text());
+  into.insert(store.names().table(manifest.file_table).text());
+  for (const auto& tables : {manifest.block_tables, manifest.digest_tables}) {
+    for (const auto& table : tables) into.insert(store.names().table(table.id).text());
+  }
+}
+
 Result<std::vector<BackupManifest>> BackupCatalog::manifests() const {
   const auto ids = TRY(list());
   std::vector<BackupManifest> manifests;
   for (const auto& id : ids) {
-    auto read = TRY(manifest(id));
-    manifests.push_back(std::move(read));
+    auto read = manifest(id);
+    if (!read) {
+      // Expired since they were listed.
+      if (read.error().kind() == ErrorKind::kNotFound) continue;
+      return std::move(read).error();
+    }
+    manifests.push_back(std::move(*read));
   }
   // Ids tell the second only.
   std::ranges::stable_sort(manifests, {}, &BackupManifest::start_time);

@@ -342,11 +342,15 @@ Result<BackupIntent> decode_intent(ByteView bytes) {
   const auto json = TRY(parse_object(bytes, "backup intent", kIntentFormat));
   const Fields fields(json, "backup intent");
   auto id = TRY(fields.backup_id("id"));
-  BackupIntent intent{std::move(id), {}, {}, {}, {}};
+  BackupIntent intent{.id = std::move(id)};
   TRY(fields.read_free_text("host", intent.host));
   TRY(fields.read("started", intent.started));
   TRY(fields.read("start_lsn", intent.start_lsn));
   TRY(fields.read("parent", intent.parent));
+  if (!json.contains("good_for_seconds")) return intent;  // by a version that didn't say
+  std::uint32_t good_for = 0;
+  TRY(fields.read("good_for_seconds", good_for));
+  intent.good_for = Seconds(good_for);
   return intent;
 }
 

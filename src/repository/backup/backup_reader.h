@@ -4,6 +4,8 @@
 
 #include <functional>
 #include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "repository/backup/backup_manifest.h"
@@ -27,6 +29,10 @@ class BackupCatalog {
  private:
   IncarnationStore store_;
 };
+
+// Names of the packs and tables that a manifest names.
+void add_contents(const IncarnationStore& store, const BackupManifest& manifest,
+                  std::set<std::string>& into);
 
 // All files of a backup, in order of their paths. kCorrupt where they aren't as many, or as large,
 // as the manifest says.

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
+#include "repository/backup/backup_reader.h"
 #include "repository/backup/block_digests.h"
 #include "repository/backup/block_mover.h"
 #include "repository/backup/own_rows.h"
@@ -32,9 +34,13 @@ Result<void> fill_in_sizes(const IncarnationStore& store, BackupManifest& manife
 class RepositoryBackupWriter final : public BackupWriter {
  public:
   RepositoryBackupWriter(IncarnationStore store, BackupId id, const PackOptions& options,
-                         std::optional<ParentBackup> parent, BlockDigests parent_digests)
+                         std::optional<ParentBackup> parent, BlockDigests parent_digests,
+                         Microseconds good_for, const Clock& clock)
       : store_(std::move(store)),
         id_(std::move(id)),
+        good_for_(good_for),
+        clock_(clock),
+        started_(clock.steady_now()),
         options_(options),
         parent_(std::move(parent)),
         parent_digests_(std::move(parent_digests)),
@@ -55,6 +61,8 @@ class RepositoryBackupWriter final : public BackupWriter {
 
  private:
   Result<void> check_complete(const BackupManifest& manifest);
+  Result<void> check_in_time() const;
+  Result<void> check_not_in_trash(const BackupManifest& manifest) const;
   Result<void> take_over_parent(BackupManifest& manifest);
   std::vector<EncodedRows> take_packs(BackupManifest& manifest);
   Result<OwnRows> store_files(BackupManifest& manifest);
@@ -63,6 +71,9 @@ class RepositoryBackupWriter final : public BackupWriter {
 
   const IncarnationStore store_;
   const BackupId id_;
+  const Microseconds good_for_;
+  const Clock& clock_;
+  const SteadyTime started_;
   const PackOptions options_;
   std::optional<ParentBackup> parent_;
   const BlockDigests parent_digests_;
@@ -192,11 +203,41 @@ Result<BackupManifest> RepositoryBackupWriter::store_manifest(BackupManifest man
   return manifest;
 }
 
+// Expire takes it for dead some time after that, and collects what it stored.
+Result<void> RepositoryBackupWriter::check_in_time() const {
+  const auto took = clock_.steady_now() - started_;
+  if (took < good_for_) return {};
+  return Error::conflict(
+             fmt::format("backup {} took {} h, and may not take more than {} h: expire may have "
+                         "removed what it refers to",
+                         id_.text(), std::chrono::duration_cast<std::chrono::hours>(took).count(),
+                         std::chrono::duration_cast<std::chrono::hours>(good_for_).count()))
+      .with_hint("set a longer grace in the section \"retention\" of the configuration");
+}
+
+// It can't be there in time; the last thing to ask before somebody may rely on this backup.
+Result<void> RepositoryBackupWriter::check_not_in_trash(const BackupManifest& manifest) const {
+  const auto records = TRY(read_trash(store_));
+  const auto trash = trash_at(store_, records, Timestamp());
+  if (trash.objects.empty()) return {};
+  std::set<std::string> needed;
+  add_contents(store_, manifest, needed);
+  for (const auto& name : needed) {
+    if (!trash.objects.contains(name)) continue;
+    return Error::conflict(
+               fmt::format("backup {} can't be published: {} is being deleted", id_.text(), name))
+        .with_hint("start it again");
+  }
+  return {};
+}
+
 Result<void> RepositoryBackupWriter::publish(const BackupManifest& manifest) {
   const std::lock_guard lock(mutex_);
   if (!manifest_stored_ || manifest.id != id_) {
     return Error::internal(fmt::format("backup {} published without its manifest", id_.text()));
   }
+  TRY(check_not_in_trash(manifest));
+  TRY(check_in_time());
   const auto summary = to_backup_json(manifest);
   return store_.storage().put(store_.names().backup_json(id_), as_bytes(summary));
 }
@@ -229,15 +270,22 @@ static Result<BlockDigests> open_parent_digests(const IncarnationStore& store, c
 Result<std::unique_ptr<BackupWriter>> BackupWriter::start(const IncarnationStore& store,
                                                           const BackupIntent& intent,
                                                           const PackOptions& options,
-                                                          std::optional<ParentBackup> parent) {
+                                                          std::optional<ParentBackup> parent,
+                                                          const Clock& clock) {
   TRY(check_parent(store, intent, parent));
   auto digests = TRY(open_parent_digests(store, intent.id, parent));
   const auto encoded = encode_intent(intent);
   // Nobody else has this id, but if somebody had, two backups would mix.
   TRY(store.put_sealed_if_absent(ContainerKind::kIntent, store.names().backup_intent(intent.id),
                                  encoded));
+  // Expire says what it drops, and looks at intents again then.
+  if (parent) {
+    const auto records = TRY(read_trash(store));
+    const auto stored = TRY(store.storage().stat(store.names().backup_intent(intent.id)));
+    TRY(check_not_dropped(store, parent->manifest.id, trash_at(store, records, stored.modified)));
+  }
   return std::make_unique<RepositoryBackupWriter>(store, intent.id, options, std::move(parent),
-                                                  std::move(digests));
+                                                  std::move(digests), intent.good_for, clock);
 }
 
 }  // namespace pitr

@@ -14,6 +14,7 @@
 #include "common/observer.h"
 #include "repository/backup/backup_manifest.h"
 #include "repository/backup/file_table.h"
+#include "repository/expire/trash.h"
 #include "repository/repository.h"
 
 namespace pitr {
@@ -24,6 +25,8 @@ struct BackupIntent {
   Timestamp started;
   Lsn start_lsn;
   std::optional<BackupId> parent;
+  // Published in so long or never: what it builds on and what it stored is safe until then.
+  Microseconds good_for = kDefaultGrace;
 };
 
 inline constexpr std::int64_t kIntentFormat = 1;  // written, and the newest that is read
@@ -88,10 +91,12 @@ struct PackOptions {
 class BackupWriter {
  public:
   virtual ~BackupWriter() = default;
-  // Stores the intent durably before it returns. The intent names the parent if there is one.
+  // Stores the intent durably before it returns. The intent names the parent if there is one;
+  // kConflict where expire drops that just now. The clock tells how long the backup takes.
   static Result<std::unique_ptr<BackupWriter>> start(
       const IncarnationStore& store, const BackupIntent& intent, const PackOptions& options,
-      std::optional<ParentBackup> parent = std::nullopt);
+      std::optional<ParentBackup> parent = std::nullopt,
+      const Clock& clock = SystemClock::shared());
 
   // Thread-safe. All files of the backup are added, whether anything of them is stored or not; the
   // parent's other files are gone.
@@ -103,7 +108,8 @@ class BackupWriter {
   // backup isn't whole (a block of a file has no place).
   virtual Result<BackupManifest> store_manifest(BackupManifest manifest) = 0;
   // Stores backup.json. The caller has made sure that the WAL from start to stop is in the
-  // repository.
+  // repository. kConflict where the intent isn't good any more, or what the backup refers to is
+  // being deleted; then it stays invisible.
   virtual Result<void> publish(const BackupManifest& manifest) = 0;
 };
 

@@ -171,6 +171,8 @@ Bytes encode_intent(const BackupIntent& intent) {
       {"started", to_rfc3339(intent.started)},
       {"start_lsn", to_string(intent.start_lsn)},
       {"parent", intent.parent ? Json(intent.parent->text()) : Json()},
+      {"good_for_seconds",
+       static_cast<std::uint64_t>(std::chrono::duration_cast<Seconds>(intent.good_for).count())},
   });
 }
 

@@ -30,7 +30,9 @@ class IncrementalTest : public testing::Test {
   }
   Result<BackupManifest> finish() {
     TRY(packs_->finish());
-    return writer_->store_manifest(manifest_of(store(), *id_));
+    auto manifest = TRY(writer_->store_manifest(manifest_of(store(), *id_)));
+    TRY(writer_->publish(manifest));
+    return manifest;
   }
   std::uint64_t offer(const std::string& path) {
     const auto& content = files_.contents().at(path);

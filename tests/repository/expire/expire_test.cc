@@ -1,0 +1,352 @@
+#include "repository/expire/expire.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "repository/backup/backup_fixture.h"
+#include "repository/expire/lease.h"
+#include "repository/expire/pins.h"
+#include "repository/expire/stepped_storage.h"
+#include "repository/incarnations.h"
+
+namespace pitr::test {
+namespace {
+
+using backup_test::file_row;
+using std::chrono::hours;
+using testing::HasSubstr;
+
+constexpr Microseconds kGrace = hours(72);
+
+// One cluster that keeps its newest backup only, on a clock of its own.
+class ExpireTest : public ::testing::Test {
+ protected:
+  ExpireTest() {
+    repository = must(Repository::init(memory, std::nullopt));
+    must(register_incarnation(*repository, id, segment_size, clock));
+    options.policy.keep_last = 1;
+    options.policy.keep_daily = options.policy.keep_weekly = 0;
+    options.policy.keep_monthly = options.policy.keep_yearly = 0;
+    options.policy.keep_verified = 0;
+    options.policy.keep_within = Microseconds(0);
+    options.grace = kGrace;
+  }
+
+  IncarnationStore store() { return {*repository, id, segment_size}; }
+  BackupIntent intent() {
+    BackupIntent made{.id = BackupId::make(clock.now(), ++backups_made), .started = clock.now()};
+    made.start_lsn = segment_size.start_of(segment) + 40;
+    return made;
+  }
+  std::unique_ptr<BackupWriter> start(const BackupIntent& made,
+                                      std::optional<BackupManifest> parent = {}) {
+    std::optional<ParentBackup> builds_on;
+    if (parent) builds_on = ParentBackup{*parent, {}};
+    auto writer = must(BackupWriter::start(store(), made, {}, std::move(builds_on), clock));
+    auto packs = must(writer->new_pack_writer());
+    must(packs->add("PG_VERSION", 0, as_bytes("15\n")));
+    writer->add_file(file_row("PG_VERSION", 3));
+    must(packs->finish());
+    return writer;
+  }
+  BackupManifest describe(BackupWriter& writer, const BackupIntent& made) {
+    auto manifest = backup_test::manifest_of(store(), made.id);
+    manifest.start_lsn = made.start_lsn;
+    manifest.stop_lsn = made.start_lsn + 100;
+    manifest.start_time = manifest.stop_time = clock.now();
+    return must(writer.store_manifest(std::move(manifest)));
+  }
+  // With its WAL; some hours and segments later.
+  BackupManifest backup(std::optional<BackupManifest> parent = {}) {
+    auto made = intent();
+    if (parent) made.parent = parent->id;
+    const auto writer = start(made, std::move(parent));
+    const auto manifest = describe(*writer, made);
+    put_wal(segment);
+    must(writer->publish(manifest));
+    clock.advance(hours(5));
+    put_wal(++segment);
+    put_wal(++segment);
+    return manifest;
+  }
+  ObjectKey wal(std::uint64_t number) { return store().names().segment({TimelineId(1), number}); }
+  void put_wal(std::uint64_t number) {
+    (void)memory.put_if_absent(wal(number), as_bytes("wal")).has_value();
+    (void)memory.put_if_absent(store().names().facts({TimelineId(1), number}), as_bytes("facts"))
+        .has_value();
+  }
+  ExpireReport expire() { return must(expire_cluster(*repository, "main", options, clock)); }
+  std::set<std::string> names() {
+    std::set<std::string> found;
+    for (const auto& object : must(list_all(memory, ""))) found.insert(object.key.text());
+    return found;
+  }
+  bool exists(const ObjectKey& key) { return memory.stat(key).has_value(); }
+  bool is_published(const BackupId& backup) { return exists(store().names().backup_json(backup)); }
+  bool is_needed(const ObjectKey& key, const BackupManifest& manifest) {
+    std::set<std::string> contents;
+    add_contents(store(), manifest, contents);
+    return contents.contains(key.text());
+  }
+  void expect_whole(const BackupManifest& manifest) {
+    std::set<std::string> contents;
+    add_contents(store(), manifest, contents);
+    for (const auto& name : contents) EXPECT_TRUE(names().contains(name)) << name;
+    EXPECT_TRUE(is_published(manifest.id));
+    EXPECT_TRUE(exists(wal(segment_size.number_of(manifest.start_lsn))));
+  }
+
+  const IncarnationId id{"main", 7'301'234'567'890'123'456, 15};
+  const SegmentSize segment_size = must(SegmentSize::from_bytes(1 << 20));
+  SimulatedClock clock{Timestamp::from_unix_us(1'772'356'500'000'000)};
+  MemoryStorage memory{clock};
+  std::unique_ptr<Repository> repository;
+  ExpireOptions options;
+  std::uint64_t segment = 10, backups_made = 0;
+};
+
+TEST_F(ExpireTest, WhatGoesIsInTrashForTheGrace) {
+  const auto first = backup();
+  const auto second = backup();
+  const auto pack = first.packs.front().key;
+  const auto report = expire();
+  EXPECT_EQ(report.dropped_backups, 1u);
+  EXPECT_FALSE(is_published(first.id));
+  EXPECT_GT(report.unneeded_files.bytes, 0u);
+  EXPECT_EQ(report.unneeded_wal.objects, 4u);  // segments 10 and 11, and their facts
+  EXPECT_EQ(report.leaked.objects, 0u);
+  EXPECT_TRUE(exists(pack));
+  EXPECT_TRUE(exists(wal(10)));
+
+  clock.advance(kGrace - hours(1));
+  const auto waiting = expire();
+  EXPECT_EQ(waiting.deleted.objects, 0u);
+  EXPECT_EQ(waiting.unneeded_files.objects, 0u);  // counted once
+  EXPECT_GT(waiting.waiting.objects, 0u);
+  EXPECT_TRUE(exists(pack));
+
+  clock.advance(hours(2));
+  const auto deleted = expire();
+  EXPECT_EQ(deleted.deleted.objects, report.unneeded_files.objects + report.unneeded_wal.objects);
+  EXPECT_FALSE(exists(pack));
+  EXPECT_FALSE(exists(wal(10)));
+  EXPECT_FALSE(exists(wal(11)));
+  EXPECT_TRUE(exists(wal(12)));
+  expect_whole(second);
+  EXPECT_EQ(must(list_all(memory, store().names().trash_prefix())).size(), 0u);
+}
+
+TEST_F(ExpireTest, ADryRunChangesNothing) {
+  backup();
+  backup();
+  const auto before = names();
+  options.dry_run = true;
+  const auto dry = expire();
+  EXPECT_EQ(names(), before);
+  options.dry_run = false;
+  const auto real = expire();
+  EXPECT_EQ(dry.dropped_backups, real.dropped_backups);
+  EXPECT_EQ(dry.unneeded_files.bytes, real.unneeded_files.bytes);
+  EXPECT_EQ(dry.unneeded_wal.bytes, real.unneeded_wal.bytes);
+  EXPECT_EQ(dry.backups.front().own_bytes, real.backups.front().own_bytes);
+}
+
+TEST_F(ExpireTest, WhatIsNeededIsNotDeletedThoughItIsInTrash) {
+  const auto kept = backup();
+  const auto prefix = store().names().prefix().size();
+  must(put_trash(store(), clock, {},
+                 {kept.packs.front().key.text().substr(prefix),
+                  store().names().table(kept.file_table).text().substr(prefix),
+                  store().names().backup_manifest(kept.id).text().substr(prefix),
+                  wal(10).text().substr(prefix), wal(11).text().substr(prefix)},
+                 0));
+  clock.advance(kGrace + hours(1));
+  EXPECT_EQ(expire().deleted.objects, 0u);
+  expect_whole(kept);
+  EXPECT_TRUE(exists(wal(11)));
+}
+
+TEST_F(ExpireTest, AnUnreadableManifestEndsIt) {
+  const auto first = backup();
+  const auto second = backup();
+  for (const auto& key :
+       {store().names().backup_manifest(first.id), store().names().backup_manifest(second.id)}) {
+    const auto bytes = must(memory.get(key, 1 << 20));
+    backup_test::flip_byte(memory, key, bytes.size() / 2);
+    const auto expired = expire_cluster(*repository, "main", options, clock);
+    ASSERT_FALSE(expired);
+    EXPECT_EQ(expired.error().kind(), ErrorKind::kCorrupt);
+    EXPECT_THAT(expired.error().message(), HasSubstr(key.text()));
+    EXPECT_TRUE(is_published(first.id));
+    must(memory.put(key, bytes));
+  }
+  // Without it nobody knows what leads where.
+  must(memory.put(store().names().segment({TimelineId(2), 12}), as_bytes("wal")));
+  const auto expired = expire_cluster(*repository, "main", options, clock);
+  ASSERT_FALSE(expired);
+  EXPECT_THAT(expired.error().message(), HasSubstr("00000002.history"));
+  EXPECT_TRUE(is_published(first.id));
+}
+
+TEST_F(ExpireTest, ABackupUnderWayKeepsItsParentItsPacksAndItsWal) {
+  const auto parent = backup();
+  auto made = intent();
+  made.parent = parent.id;
+  const auto start_segment = segment;
+  const auto writer = start(made, parent);
+  backup();
+  clock.advance(hours(60));
+  const auto report = expire();
+  EXPECT_EQ(report.dropped_backups, 0u);
+  EXPECT_THAT(report.backups.front().held, HasSubstr("builds on it"));
+  EXPECT_EQ(report.unneeded_files.objects, 0u);
+  const auto manifest = describe(*writer, made);
+  put_wal(start_segment);
+  expire();
+  must(writer->publish(manifest));
+  expect_whole(manifest);
+}
+
+TEST_F(ExpireTest, ABackupThatIsLateIsNotPublishedAndCollected) {
+  const auto made = intent();
+  const auto writer = start(made);
+  const auto manifest = describe(*writer, made);
+  const auto kept = backup();
+  clock.advance(kDefaultGrace);
+  const auto published = writer->publish(manifest);
+  ASSERT_FALSE(published);
+  EXPECT_EQ(published.error().kind(), ErrorKind::kConflict);
+  EXPECT_THAT(published.error().message(), HasSubstr("may not take more than 72 h"));
+  EXPECT_EQ(expire().leaked.objects, 0u);  // a request of it may be under way yet
+  clock.advance(kGrace);
+  const auto report = expire();
+  EXPECT_GT(report.leaked.objects, 3u);
+  EXPECT_EQ(report.leaked.objects, report.unneeded_files.objects);
+  clock.advance(kGrace + hours(1));
+  EXPECT_EQ(expire().deleted.objects, report.leaked.objects);
+  EXPECT_FALSE(exists(manifest.packs.front().key));
+  EXPECT_TRUE(must(list_all(memory, store().names().backup_prefix(made.id))).empty());
+  expect_whole(kept);
+}
+
+TEST_F(ExpireTest, WhatIsInTrashIsNotPublished) {
+  const auto made = intent();
+  const auto writer = start(made);
+  const auto manifest = describe(*writer, made);
+  must(put_trash(store(), clock, {},
+                 {manifest.packs.front().key.text().substr(store().names().prefix().size())}, 0));
+  const auto published = writer->publish(manifest);
+  ASSERT_FALSE(published);
+  EXPECT_THAT(published.error().message(), HasSubstr("is being deleted"));
+  EXPECT_FALSE(is_published(made.id));
+}
+
+TEST_F(ExpireTest, ABackupThatIsBeingDroppedIsNobodysParent) {
+  const auto parent = backup();
+  must(put_trash(store(), clock, {parent.id}, {}, 0));
+  auto made = intent();
+  made.parent = parent.id;
+  const auto started = BackupWriter::start(store(), made, {}, ParentBackup{parent, {}}, clock);
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().kind(), ErrorKind::kConflict);
+  // What a killed run announced doesn't count for long.
+  clock.advance(TrashRecord::kDropLasts);
+  made = intent();
+  made.parent = parent.id;
+  EXPECT_TRUE(BackupWriter::start(store(), made, {}, ParentBackup{parent, {}}, clock));
+}
+
+TEST_F(ExpireTest, LeasesHoldBackupsAndWal) {
+  const auto first = backup();
+  backup();
+  auto lease = must(Lease::take(store(), {{first.id}, {{TimelineId(1), 10, 11}}, "a restore"}));
+  const auto held = expire();
+  EXPECT_EQ(held.dropped_backups, 0u);
+  EXPECT_EQ(held.backups.front().held, "in use by a restore");
+  EXPECT_EQ(held.unneeded_wal.objects, 0u);
+  for (int i = 0; i < 200; ++i) {
+    clock.advance(Seconds(3000));
+    must(lease->renew());
+  }
+  expire();
+  expect_whole(first);
+  EXPECT_TRUE(exists(wal(11)));
+  EXPECT_EQ(must(read_leases(store())).size(), 1u);
+  must(lease->release());
+  EXPECT_EQ(expire().dropped_backups, 1u);
+}
+
+TEST_F(ExpireTest, ALeaseThatRanOutHoldsNothing) {
+  const auto first = backup();
+  backup();
+  auto lease = must(Lease::take(store(), {{first.id}, {{TimelineId(1), 10, 11}}, "a restore"}));
+  clock.advance(kLeaseLasts + Seconds(1));
+  EXPECT_EQ(expire().dropped_backups, 1u);
+  EXPECT_EQ(lease->renew().error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(Lease::take(store(), {{}, {{TimelineId(1), 11, 12}}, "another"}).error().kind(),
+            ErrorKind::kConflict);
+  EXPECT_TRUE(Lease::take(store(), {{}, {{TimelineId(1), 12, 13}}, "another"}));
+}
+
+TEST_F(ExpireTest, PinsHold) {
+  const auto first = backup();
+  backup();
+  must(pin_backup(store(), first.id, "release", clock.now() + hours(24)));
+  must(pin_backup(store(), first.id, "release", clock.now() + hours(48)));
+  EXPECT_EQ(must(read_pins(store(), first.id)).size(), 1u);
+  const auto report = expire();
+  EXPECT_EQ(report.dropped_backups, 0u);
+  EXPECT_EQ(report.unneeded_wal.objects, 2u);  // its own segment stays, the one behind it doesn't
+  clock.advance(hours(48));
+  EXPECT_EQ(expire().dropped_backups, 1u);
+  EXPECT_EQ(pin_backup(store(), first.id, "late", {}).error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(pin_backup(store(), first.id, "", {}).error().kind(), ErrorKind::kInvalid);
+  EXPECT_EQ(must(unpin_backup(store(), first.id, "")), 0u);
+}
+
+// Stopped at each of its storage calls in turn, before or after it took effect.
+TEST_F(ExpireTest, KilledAnywhereItLeavesWholeBackups) {
+  for (std::uint64_t calls = 0;; ++calls) {
+    SCOPED_TRACE(calls);
+    const auto goes = backup();
+    const auto kept = backup(goes);
+    bool is_done = false;
+    {
+      Actor actor(memory, "expire", [&](Storage& storage) {
+        const auto opened = Repository::open(storage, std::nullopt);
+        is_done = opened && expire_cluster(**opened, "main", options, clock).has_value();
+      });
+      for (std::uint64_t i = 0; i < calls && !actor.is_done(); ++i) actor.step();
+      const auto late = actor.kill();
+      if (late && calls % 2 == 0) late();
+    }
+    if (is_published(goes.id)) expect_whole(goes);
+    expect_whole(kept);
+    ASSERT_FALSE(HasFailure());
+    // The next runs finish it, and nothing that nobody needs is left.
+    clock.advance(3 * kGrace);
+    expire();
+    clock.advance(kGrace + hours(1));
+    expire();
+    const auto last = expire();
+    ASSERT_EQ(last.unneeded_files.objects + last.waiting.objects + last.deleted.objects, 0u);
+    ASSERT_FALSE(exists(goes.packs.front().key) && !is_needed(goes.packs.front().key, kept));
+    if (is_done) {
+      EXPECT_GT(calls, 30u);
+      return;
+    }
+  }
+}
+
+TEST_F(ExpireTest, ClocksThatDifferEndIt) {
+  backup();
+  SimulatedClock wrong(clock.now() + hours(3));
+  const auto expired = expire_cluster(*repository, "main", options, wrong);
+  ASSERT_FALSE(expired);
+  EXPECT_EQ(expired.error().kind(), ErrorKind::kInvalid);
+  EXPECT_THAT(expired.error().message(), HasSubstr("the clock of this host"));
+}
+
+}  // namespace
+}  // namespace pitr::test
