@@ -207,7 +207,10 @@ void FileRowEncoder::add(const FileRow& row) {
   paths_.write(columns_[kFilePath], row.path);
   columns_[kModeAndType].varint(row.mode << 2 | static_cast<std::uint32_t>(row.type));
   columns_[kFileSize].varint(row.size_bytes);
-  columns_[kModified].signed_varint(row.modified.unix_us() - previous_time_us_);
+  // Unsigned, because the difference of two times of a file system may be larger than either.
+  columns_[kModified].signed_varint(
+      static_cast<std::int64_t>(static_cast<std::uint64_t>(row.modified.unix_us()) -
+                                static_cast<std::uint64_t>(previous_time_us_)));
   if (row.type == FileType::kSymlink) columns_[kLinkTarget].string(row.link_target);
   columns_.count_row();
   previous_time_us_ = row.modified.unix_us();
