@@ -1,6 +1,7 @@
 #include "repository/expire/lease.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <algorithm>
 
@@ -150,7 +151,15 @@ Result<std::vector<StoredLease>> read_leases(const IncarnationStore& store) {
 LeaseKeeper::LeaseKeeper(std::unique_ptr<Lease> lease)
     : lease_(std::move(lease)), thread_([this](std::stop_token stop) { run(std::move(stop)); }) {}
 
+// Signals go to the threads that wait for them, which this one would take them from.
+static void leave_signals_to_others() {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
+
 void LeaseKeeper::run(std::stop_token stop) {
+  leave_signals_to_others();
   const auto pause = std::chrono::duration_cast<Milliseconds>(lease_->lasts() / kRenewalsPerLease);
   while (sleep_for(pause, stop)) {
     const auto renewed = lease_->renew();
