@@ -71,7 +71,24 @@ Result<void> RemoteSink::finish(Timestamp now) {
   return crew_->finish();
 }
 
-BaseBackupOptions stream_options(const BaseBackupRequest& request, const RemoteServer& server) {
+// Asked for a map of tablespaces, servers before 16 leave out those in place, files and all
+// (basebackup.c, sendDir; mended by commit 363e8f911). Without one they send them as directories,
+// but also links, in place of which a restore needs the map.
+Result<bool> wants_tablespace_map(const RemoteServer& server) {
+  constexpr int kFirstMajorThatMapsThoseInPlace = 16;
+  if (!server.has_in_place_tablespaces || server.major >= kFirstMajorThatMapsThoseInPlace) {
+    // Asked for without need, the server sends an empty map and lists it in its manifest.
+    return server.has_linked_tablespaces || server.has_in_place_tablespaces;
+  }
+  if (!server.has_linked_tablespaces) return false;
+  return Error::invalid(fmt::format("PostgreSQL {} leaves tablespaces in place out of backups over "
+                                    "the connection where there are others as well",
+                                    server.major))
+      .with_hint("back up from the data directory: set data_directory in the configuration");
+}
+
+Result<BaseBackupOptions> stream_options(const BaseBackupRequest& request,
+                                         const RemoteServer& server) {
   BaseBackupOptions options;
   options.label = request.label;
   options.fast_checkpoint = request.fast_checkpoint;
@@ -79,8 +96,7 @@ BaseBackupOptions stream_options(const BaseBackupRequest& request, const RemoteS
   options.manifest = request.keep_server_manifest;
   options.max_rate_kib_per_second =
       static_cast<std::uint32_t>(request.max_rate_bytes_per_second / 1024);
-  // Asked for without need, the server sends an empty map and lists it in its manifest.
-  options.tablespace_map = server.has_tablespaces;
+  options.tablespace_map = TRY(wants_tablespace_map(server));
   return options;
 }
 
@@ -195,10 +211,10 @@ bool is_refusal(const Error& error) {
 Result<CopiedFiles> copy_remote_files(const BaseBackupRequest& request, const RemoteServer& server,
                                       const StartWriter& start_writer, Observer& observer,
                                       std::stop_token stop) {
+  const auto stream = TRY(stream_options(request, server));
   auto connection = TRY(open_connection(request, stop));
   RemoteSink sink(request, start_writer, observer);
-  return receive(connection, request, server, stream_options(request, server), nullptr, sink,
-                 observer, stop);
+  return receive(connection, request, server, stream, nullptr, sink, observer, stop);
 }
 
 Result<std::optional<CopiedFiles>> copy_remote_changes(
@@ -213,7 +229,7 @@ Result<std::optional<CopiedFiles>> copy_remote_changes(
     return std::nullopt;
   }
   RemoteSink sink(request, start_writer, observer, SentChanges{*files, basis.changed});
-  auto stream = stream_options(request, server);
+  auto stream = TRY(stream_options(request, server));
   stream.incremental = true;
   auto copied = receive(connection, request, server, stream, &*basis.parent, sink, observer, stop);
   if (copied) return std::move(*copied);

@@ -39,9 +39,12 @@ Result<void> ask_position(const std::string& conninfo, RemoteServer& server, std
 Result<RemoteServer> ask_remote_server(const std::string& conninfo, std::stop_token stop) {
   auto connection = TRY(Connection::open(conninfo, {}, stop));
   const auto rows = TRY(connection.query(
+      "WITH places AS (SELECT pg_tablespace_location(oid) AS place FROM pg_tablespace "
+      "WHERE oid NOT IN (1663, 1664)) "
       "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now, "
       "pg_is_in_recovery() AS standby, "
-      "EXISTS (SELECT FROM pg_tablespace WHERE oid NOT IN (1663, 1664)) AS tablespaces, "
+      "EXISTS (SELECT FROM places WHERE place ~ '^/') AS linked, "
+      "EXISTS (SELECT FROM places WHERE place !~ '^/') AS in_place, "
       "current_setting('data_checksums')::bool AS checksums, "
       "current_setting('wal_log_hints')::bool AS hints, "
       "current_setting('summarize_wal', true)::bool AS summaries, "
@@ -52,7 +55,8 @@ Result<RemoteServer> ask_remote_server(const std::string& conninfo, std::stop_to
   server.major = connection.server_major();
   server.now = TRY(time_of(row));
   server.is_standby = TRY(row.boolean("standby"));
-  server.has_tablespaces = TRY(row.boolean("tablespaces"));
+  server.has_linked_tablespaces = TRY(row.boolean("linked"));
+  server.has_in_place_tablespaces = TRY(row.boolean("in_place"));
   server.data_checksums = TRY(row.boolean("checksums"));
   server.wal_log_hints = TRY(row.boolean("hints"));
   server.checkpoint_redo = TRY(row.lsn("redo"));

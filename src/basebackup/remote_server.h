@@ -16,7 +16,8 @@ struct RemoteServer {
   int major = 0;
   Timestamp now;
   bool is_standby = false;
-  bool has_tablespaces = false;
+  bool has_linked_tablespaces = false;    // besides the two of every cluster
+  bool has_in_place_tablespaces = false;  // allow_in_place_tablespaces, 15+
   bool data_checksums = false;
   bool wal_log_hints = false;
   std::optional<bool> summarizes_wal;  // none: before 17

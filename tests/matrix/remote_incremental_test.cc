@@ -164,6 +164,31 @@ TEST_F(RemoteIncrementalTest, RowsThatWereCutOffDoNotComeBack) {
   EXPECT_EQ(must(restored.sql_value("SELECT count(*) || ' ' || max(i) FROM t")), "800 800");
 }
 
+// Up to 15 a server leaves them out where it is asked for a map of tablespaces.
+TEST_F(RemoteIncrementalTest, TablespacesInPlaceAreTakenWithTheRest) {
+  start();
+  if (cluster_->major() < 15) return;  // there are none
+  must(cluster_->sql("CREATE TABLESPACE inside LOCATION ''"));
+  must(
+      cluster_->sql("CREATE TABLE t TABLESPACE inside AS SELECT i FROM generate_series(1, 500) i;"
+                    "CREATE UNLOGGED TABLE u(i int) TABLESPACE inside; CHECKPOINT"));
+  const auto backup = back_up_remotely();
+  repository_->catch_up(*cluster_);
+  const std::string sums = "SELECT (SELECT count(*) FROM t) || ' ' || (SELECT count(*) FROM u)";
+  {
+    auto restored = restore(backup);
+    EXPECT_EQ(must(restored.sql_value(sums)), "500 0");
+  }
+  const auto linked = home_ / "linked";
+  std::filesystem::create_directory(linked);
+  must(cluster_->sql(fmt::format("CREATE TABLESPACE linked LOCATION '{}'", linked.string())));
+  auto request = repository_->backup_request(*cluster_);
+  request.data_directory.reset();
+  const auto mixed = repository_->take_backup(request);
+  ASSERT_EQ(mixed.has_value(), cluster_->major() >= 16);
+  if (!mixed) EXPECT_THAT(mixed.error().message(), HasSubstr("leaves tablespaces in place out"));
+}
+
 TEST_F(RemoteIncrementalTest, ARestoreByTheProgramStarts) {
   start();
   must(cluster_->sql("CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 20000) i"));
