@@ -15,7 +15,6 @@
 #include <regex>
 #include <thread>
 
-#include "support/amcheck.h"
 #include "support/compare_scans.h"
 #include "support/database_state.h"
 #include "support/random_statements.h"
@@ -127,14 +126,7 @@ std::string IncrementalOracleTest::restore(const BackupManifest& manifest) {
   auto restored = start_restored(*repository_, manifest, directory);
   auto found = state_of(restored) + dump(restored);
   check_sequences(restored);
-  for (const auto& row : must(restored.sql(
-           "SELECT relname FROM pg_class WHERE relname ~ '^t[0-9]$' AND relpersistence = 'p'"))) {
-    compare_scans(restored, row[0]);
-  }
-  for (const auto& row : must(restored.sql(
-           "SELECT datname FROM pg_database WHERE datallowconn AND datname !~ 'template'"))) {
-    check_with_amcheck(restored, row[0]);
-  }
+  check_tables_and_indexes(restored);
   must(restored.stop(StopMode::kImmediate));
   std::filesystem::remove_all(directory);
   return found;

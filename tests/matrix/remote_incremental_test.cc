@@ -12,7 +12,6 @@
 
 #include "agent/pitr_site.h"
 #include "postgres/backup_label.h"
-#include "support/amcheck.h"
 #include "support/compare_scans.h"
 #include "support/database_state.h"
 #include "support/random_statements.h"
@@ -86,14 +85,7 @@ std::string RemoteIncrementalTest::restored_state(const BackupManifest& manifest
   SCOPED_TRACE(manifest.id.text() + ": " + manifest.reading_reason);
   auto restored = restore(manifest);
   auto state = state_of(restored);
-  for (const auto& row : must(restored.sql(
-           "SELECT relname FROM pg_class WHERE relname ~ '^t[0-9]$' AND relpersistence = 'p'"))) {
-    compare_scans(restored, row[0]);
-  }
-  for (const auto& row : must(restored.sql(
-           "SELECT datname FROM pg_database WHERE datallowconn AND datname !~ 'template'"))) {
-    check_with_amcheck(restored, row[0]);
-  }
+  check_tables_and_indexes(restored);
   must(restored.stop(StopMode::kImmediate));
   return state;
 }

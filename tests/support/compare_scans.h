@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "support/amcheck.h"
 #include "support/must.h"
 #include "support/test_cluster.h"
 
@@ -33,6 +34,18 @@ inline void compare_scans(TestCluster& restored, const std::string& table) {
                                           table))),
       "0")
       << table;
+}
+
+// All tables of RandomStatements, and the indexes of all databases.
+inline void check_tables_and_indexes(TestCluster& restored) {
+  for (const auto& row : must(restored.sql(
+           "SELECT relname FROM pg_class WHERE relname ~ '^t[0-9]$' AND relpersistence = 'p'"))) {
+    compare_scans(restored, row[0]);
+  }
+  for (const auto& row : must(restored.sql(
+           "SELECT datname FROM pg_database WHERE datallowconn AND datname !~ 'template'"))) {
+    check_with_amcheck(restored, row[0]);
+  }
 }
 
 }  // namespace pitr::test
