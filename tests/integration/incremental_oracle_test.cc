@@ -128,7 +128,7 @@ std::string IncrementalOracleTest::restore(const BackupManifest& manifest) {
   check_sequences(restored);
   check_tables_and_indexes(restored);
   must(restored.stop(StopMode::kImmediate));
-  std::filesystem::remove_all(directory);
+  must(remove_tree(directory));
   return found;
 }
 

@@ -65,7 +65,7 @@ TEST_F(InterruptionTest, ASignalStopsARestoreSoonAndWhatIsLeftIsSaid) {
   int stopped_in_the_middle = 0;
   for (int round = 0; round < 40 && stopped_in_the_middle < 5; ++round) {
     SCOPED_TRACE(round);
-    std::filesystem::remove_all(target);
+    must(remove_tree(target));
     auto process = must(Subprocess::start(restore_into(target, {"--jobs", "1"})));
     const auto marker = target / "pitr_restore" / "restoring";
     const bool is_begun =

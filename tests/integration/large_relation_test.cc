@@ -67,7 +67,7 @@ class LargeRelationTest : public testing::Test {
       EXPECT_EQ(state(restored), expected);
       check_with_amcheck(restored);
     }
-    std::filesystem::remove_all(directory);
+    must(remove_tree(directory));
   }
 
   TemporaryDirectory home_ = must(TemporaryDirectory::create());

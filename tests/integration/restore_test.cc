@@ -98,7 +98,7 @@ class RestoreTest : public testing::Test {
     output_ = output.out;
     auto rows = ask("SELECT string_agg(i::text, ',' ORDER BY i) FROM t");
     stop_restored();
-    std::filesystem::remove_all(target());
+    must(remove_tree(target()));
     return rows;
   }
   std::string ask(const std::string& query) {
@@ -163,7 +163,7 @@ TEST_F(RestoreTest, PausesAndShutsDownAtTheTarget) {
   EXPECT_EQ(ask("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"), "00000002");
   stop_restored();
 
-  std::filesystem::remove_all(target());
+  must(remove_tree(target()));
   const auto down = restore(with_start({"--xid", first.xid, "--action", "shutdown"}));
   EXPECT_EQ(down.status.exit_code, 0) << down.out << down.err << server_log();
   EXPECT_FALSE(std::filesystem::exists(target() / "postmaster.pid"));

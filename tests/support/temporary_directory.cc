@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
 #include "support/subprocess.h"
 
@@ -31,10 +32,20 @@ void TemporaryDirectory::remove() {
   if (std::getenv("PITR_TEST_KEEP") != nullptr) {
     std::fprintf(stderr, "kept: %s\n", path_.c_str());
   } else {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
+    (void)remove_tree(path_);
   }
   path_.clear();
+}
+
+Result<void> remove_tree(const Path& path) {
+  constexpr int kAttempts = 100;
+  std::error_code failure;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    std::filesystem::remove_all(path, failure);
+    if (!failure) return {};
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return Error::from_errno(failure.value(), "removing " + path.string());
 }
 
 Result<void> copy_tree(const Path& from, const Path& to) {

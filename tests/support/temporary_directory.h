@@ -27,6 +27,9 @@ class TemporaryDirectory {
   Path path_;
 };
 
+// Removes a tree, also while the prefetcher of a restore into it is still removing its own part:
+// std::filesystem::remove_all() gives up when a file goes before it gets there.
+Result<void> remove_tree(const Path& path);
 // Copies a tree with owners, times and links, sharing blocks where the file system can.
 Result<void> copy_tree(const Path& from, const Path& to);
 
