@@ -1,9 +1,8 @@
 #include "codec/block_digest.h"
 
-#include <xxhash.h>
-
 #include "codec/aes_gcm.h"
 #include "codec/digest.h"
+#include "codec/xxh3.h"
 
 namespace pitr {
 

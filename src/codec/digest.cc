@@ -1,11 +1,16 @@
 #include "codec/digest.h"
 
 #include <openssl/evp.h>
-#include <xxhash.h>
 
 #include <new>
 
+#include "codec/xxh3.h"
+
 namespace pitr {
+
+// The first call, while there is one thread. Short input (up to 240 bytes) leaves the choice open.
+static constexpr std::array<std::uint8_t, 256> kLongInput{};
+[[maybe_unused]] static const auto chosen = XXH3_64bits(kLongInput.data(), kLongInput.size());
 
 static Digest128 canonical(XXH128_hash_t hash) {
   Digest128 digest;
