@@ -138,7 +138,7 @@ Result<void> IncarnationExpire::drop(std::set<BackupId> unwanted,
     const auto record = TRY(put_trash(store_, clock_, {unwanted.begin(), unwanted.end()}, {}, 0));
     own_records_.push_back(record.key);
     // Who came before the record is seen now, who comes later sees the record.
-    const auto again = TRY(read_stored_state(store_, record.since, options_.grace));
+    auto again = TRY(read_stored_state(store_, record.since, options_.grace));
     held.merge(held_backups(again));
     for (const auto& backup : again.published) {
       const bool is_pinned = std::ranges::any_of(backup.pins, [&](const BackupPin& pin) {
@@ -156,6 +156,9 @@ Result<void> IncarnationExpire::drop(std::set<BackupId> unwanted,
       }
       TRY(remove_backup(backup));
     }
+    // A backup on one of these may have been published since the first look. Who comes later finds
+    // them gone.
+    state_ = std::move(again);
   }
   gone_ = std::move(unwanted);
   for (const auto& backup : state_.published) {

@@ -10,21 +10,26 @@ namespace {
 
 class StateReader {
  public:
-  StateReader(const IncarnationStore& store, Microseconds grace) : store_(store), grace_(grace) {}
+  // gone: backups of which only backup.json was there; adds to it.
+  StateReader(const IncarnationStore& store, Microseconds grace, std::set<BackupId>& gone)
+      : store_(store), grace_(grace), gone_(gone) {}
 
-  Result<void> read(StoredState& state);
+  // False: another expire dropped a backup meanwhile. What was published on it in between may be
+  // missing, and with it who needs the dropped one's objects.
+  Result<bool> read(StoredState& state);
 
  private:
   Result<std::vector<ObjectInfo>> list(const std::string& prefix) const {
     return list_all(store_.storage(), prefix);
   }
-  Result<void> read_backups(StoredState& state);
+  Result<bool> read_backups(StoredState& state);
   Result<bool> read_published(const BackupId& id, StoredState& state);
   Result<void> read_attempt(const BackupId& id, StoredState& state);
   static const ObjectInfo* find(const std::vector<ObjectInfo>& objects, const ObjectKey& key);
 
   const IncarnationStore& store_;
   const Microseconds grace_;
+  std::set<BackupId>& gone_;
 };
 
 const ObjectInfo* StateReader::find(const std::vector<ObjectInfo>& objects, const ObjectKey& key) {
@@ -32,7 +37,7 @@ const ObjectInfo* StateReader::find(const std::vector<ObjectInfo>& objects, cons
   return found == objects.end() ? nullptr : &*found;
 }
 
-Result<void> StateReader::read(StoredState& state) {
+Result<bool> StateReader::read(StoredState& state) {
   const auto& names = store_.names();
   state.packs = TRY(list(names.pack_prefix()));
   state.tables = TRY(list(names.table_prefix()));
@@ -44,7 +49,7 @@ Result<void> StateReader::read(StoredState& state) {
   return read_backups(state);
 }
 
-Result<void> StateReader::read_backups(StoredState& state) {
+Result<bool> StateReader::read_backups(StoredState& state) {
   const auto prefix = store_.names().backup_prefix();
   const auto objects = TRY(list(prefix));
   for (const auto& object : objects) {
@@ -55,14 +60,16 @@ Result<void> StateReader::read_backups(StoredState& state) {
   for (const auto& [id, stored] : state.backup_objects) {
     const bool is_published = find(stored, store_.names().backup_json(id)) != nullptr;
     if (is_published && TRY(read_published(id, state))) continue;
+    // Of one that is still listed the next time a removal was undone, or the manifest is lost.
+    if (is_published && gone_.insert(id).second) return false;
     TRY(read_attempt(id, state));
   }
   std::ranges::stable_sort(state.published, {},
                            [](const PublishedBackup& one) { return one.manifest.start_time; });
-  return {};
+  return true;
 }
 
-// False: another expire dropped it just now.
+// False: it was dropped just now.
 Result<bool> StateReader::read_published(const BackupId& id, StoredState& state) {
   auto manifest = BackupCatalog(store_).manifest(id);
   if (!manifest) {
@@ -108,10 +115,12 @@ Result<void> StateReader::read_attempt(const BackupId& id, StoredState& state) {
 
 Result<StoredState> read_stored_state(const IncarnationStore& store, Timestamp now,
                                       Microseconds grace) {
-  StoredState state;
-  state.now = now;
-  TRY(StateReader(store, grace).read(state));
-  return state;
+  std::set<BackupId> gone;
+  while (true) {
+    StoredState state;
+    state.now = now;
+    if (TRY(StateReader(store, grace, gone).read(state))) return state;
+  }
 }
 
 std::map<BackupId, std::string> held_backups(const StoredState& state) {

@@ -306,6 +306,49 @@ TEST_F(ExpireTest, PinsHold) {
 }
 
 // Stopped at each of its storage calls in turn, before or after it took effect.
+// Whoever builds on it while expire decides that its parent goes can go on, and so can others on it.
+TEST_F(ExpireTest, WhatABackupTookOverMeanwhileIsNotInTrash) {
+  std::size_t published = 0, refused = 0;
+  for (std::uint64_t calls = 0;; ++calls) {
+    SCOPED_TRACE(fmt::format("after call {}", calls));
+    const auto parent = backup();
+    const auto kept = backup();
+    Actor actor(memory, "expire", [&](Storage& storage) {
+      const auto opened = must(Repository::open(storage, std::nullopt));
+      must(expire_cluster(*opened, "main", options, clock));
+    });
+    for (std::uint64_t i = 0; i < calls && !actor.is_done(); ++i) actor.step();
+    const bool was_done = actor.is_done();
+    auto made = intent();
+    made.parent = parent.id;
+    auto writer = BackupWriter::start(store(), made, {}, ParentBackup{parent, {}}, clock);
+    if (!writer) {
+      EXPECT_EQ(writer.error().kind(), ErrorKind::kConflict);
+      while (!actor.is_done()) actor.step();
+      ++refused;
+    } else {
+      (*writer)->add_file(file_row("PG_VERSION", 3), Keep::kRest);
+      const auto manifest = describe(**writer, made);
+      put_wal(segment);
+      must((*writer)->publish(manifest));
+      ++published;
+      while (!actor.is_done()) actor.step();
+      std::set<std::string> contents;
+      add_contents(store(), manifest, contents);
+      for (const auto& name : trash_at(store(), must(read_trash(store())), clock.now()).objects) {
+        ASSERT_FALSE(contents.contains(name)) << name;
+      }
+      expect_whole(manifest);
+    }
+    ASSERT_FALSE(HasFailure());
+    clock.advance(3 * kGrace);
+    expire();
+    if (was_done) break;
+  }
+  EXPECT_GT(published, 10u);
+  EXPECT_GT(refused, 3u);
+}
+
 TEST_F(ExpireTest, KilledAnywhereItLeavesWholeBackups) {
   for (std::uint64_t calls = 0;; ++calls) {
     SCOPED_TRACE(calls);
