@@ -30,6 +30,16 @@ Timestamp TimeZone::start_of_day(std::int64_t day) const {
   return Timestamp::from_unix_us(start.time_since_epoch().count());
 }
 
+std::int64_t TimeZone::to_local_us(Timestamp time) const {
+  return zone_->to_local(SystemTime(Microseconds(time.unix_us()))).time_since_epoch().count();
+}
+
+Timestamp TimeZone::from_local_us(std::int64_t local_us) const {
+  const date::local_time<Microseconds> local{Microseconds(local_us)};
+  const SystemTime time = zone_->to_sys(local, date::choose::earliest);
+  return Timestamp::from_unix_us(time.time_since_epoch().count());
+}
+
 std::string TimeZone::to_local_text(Timestamp time) const {
   const auto at = date::floor<Seconds>(SystemTime(Microseconds(time.unix_us())));
   return date::format("%Y-%m-%d %H:%M %z", date::make_zoned(zone_, at));
