@@ -29,6 +29,15 @@ class BoundedQueue {
     return {};
   }
 
+  // As push(), without waiting: false where it's full or has ended; `item` is left alone then.
+  bool try_push(T& item) {
+    std::unique_lock lock(mutex_);
+    if (aborted_ || closed_ || items_.size() >= capacity_) return false;
+    items_.push_back(std::move(item));
+    changed_.notify_all();
+    return true;
+  }
+
   // Blocks while empty. nullopt is the end of a closed queue.
   Result<std::optional<T>> pop(std::stop_token stop = {}) {
     std::unique_lock lock(mutex_);

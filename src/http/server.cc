@@ -9,19 +9,22 @@
 #include "common/log.h"
 #include "common/retry.h"
 #include "http/connection.h"
+#include "http/refused_connections.h"
+#include "http/tcp_socket.h"
 #include "http/unix_socket.h"
 
 namespace pitr::http {
 
 // One thread accepts, the others serve a connection each. An accepted connection for which no
-// thread is free waits in the queue's one place, the rest in the kernel's.
+// thread is free waits in the queue; what finds that full waits in the kernel's, or is refused.
 class Server::Impl {
  public:
-  Impl(ServerOptions options, Router router, UnixListener listener, Wake wake)
-      : limits_(options.limits),
+  Impl(const ServerLimits& limits, Router router, std::unique_ptr<Listener> listener, Wake wake)
+      : limits_(limits),
         router_(std::move(router)),
         wake_(std::move(wake)),
-        listener_(std::move(listener)) {}
+        listener_(std::move(listener)),
+        accepted_(std::max(limits.waiting.value_or(1), 1u)) {}
   ~Impl() { stop(); }
 
   void start() {
@@ -43,14 +46,24 @@ class Server::Impl {
  private:
   void accept_connections() {
     while (!stop_.stop_requested()) {
-      auto accepted = listener_->accept(wake_);
+      auto accepted = listener_->accept(wake_, refused_.close_old());
       if (accepted) {
-        if (!accepted_.push(std::move(*accepted), stop_.get_token())) return;
+        if (!hand_over(std::move(*accepted))) return;
+      } else if (accepted.error().kind() == ErrorKind::kTransient) {
+        continue;  // time to look at the refused ones again
       } else if (accepted.error().kind() != ErrorKind::kCancelled) {
-        log::warning("the control socket: {}", accepted.error().message());
+        log::warning("the server: {}", accepted.error().message());
         sleep_for(Milliseconds(200), stop_.get_token());  // out of descriptors, most likely
       }
     }
+  }
+
+  bool hand_over(UniqueFd connection) {
+    if (!limits_.waiting) {
+      return accepted_.push(std::move(connection), stop_.get_token()).has_value();
+    }
+    if (!accepted_.try_push(connection)) refused_.add(std::move(connection));
+    return true;
   }
 
   void serve_connections() {
@@ -72,10 +85,11 @@ class Server::Impl {
   const ServerLimits limits_;
   const Router router_;
   const Wake wake_;
-  std::optional<UnixListener> listener_;
+  std::unique_ptr<Listener> listener_;
+  RefusedConnections refused_;  // used by the acceptor only
   std::mutex stopping_;
   std::stop_source stop_;
-  BoundedQueue<UniqueFd> accepted_{1};
+  BoundedQueue<UniqueFd> accepted_;
   std::atomic<unsigned> busy_ = 0;
   std::jthread acceptor_;
   std::vector<std::jthread> workers_;
@@ -84,10 +98,24 @@ class Server::Impl {
 Result<std::unique_ptr<Server>> Server::start(ServerOptions options, Router router) {
   auto wake = TRY(Wake::create());
   auto listener = TRY(UnixListener::open(options.socket_path, options.mode, options.group));
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(router), std::move(listener),
-                                     std::move(wake));
+  auto impl =
+      std::make_unique<Impl>(options.limits, std::move(router),
+                             std::make_unique<UnixListener>(std::move(listener)), std::move(wake));
   impl->start();
   return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+Result<std::unique_ptr<Server>> Server::start(TcpServerOptions options, Router router) {
+  auto wake = TRY(Wake::create());
+  auto listener = TRY(TcpListener::open(options.address, options.port));
+  const auto port = listener.port();
+  auto impl =
+      std::make_unique<Impl>(options.limits, std::move(router),
+                             std::make_unique<TcpListener>(std::move(listener)), std::move(wake));
+  impl->start();
+  std::unique_ptr<Server> server(new Server(std::move(impl)));
+  server->port_ = port;
+  return server;
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -1,12 +1,15 @@
-// The control protocol's server: HTTP/1.1 on a Unix socket, a bounded number of connections with a
-// thread each, keep-alive, and limits on everything that a client can send or delay.
+// The control protocol's server: HTTP/1.1 on a Unix socket or over TCP, a bounded number of
+// connections with a thread each, keep-alive, and limits on everything that a client can send or
+// delay. There is neither TLS nor a password: over TCP serve only what everybody may see who can
+// reach the address.
 //
-// The socket file is replaced only where nobody answers on it; start() gives kConflict otherwise.
-// The file is there, with its mode and group, once start() returns, and is removed by stop().
-// stop() and the destructor end promptly: waiting connections are closed, handlers see
+// A Unix socket's file is replaced only where nobody answers on it; start() gives kConflict
+// otherwise. The file is there, with its mode and group, once start() returns, and is removed by
+// stop(). stop() and the destructor end promptly: waiting connections are closed, handlers see
 // request.stop, and a response being written has a second left. Thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,7 +22,10 @@
 namespace pitr::http {
 
 struct ServerLimits {
-  unsigned connections = 32;  // more wait in the listen queue
+  unsigned connections = 32;
+  // What comes when so many are busy waits in the kernel's queue; or, where this is set, so many
+  // wait here, and more are refused at once with 503.
+  std::optional<unsigned> waiting;
   std::size_t header_bytes = 16 * 1024;
   std::size_t body_bytes = 1024 * 1024;
   Milliseconds idle_timeout{60'000};     // between two requests
@@ -34,19 +40,32 @@ struct ServerOptions {
   ServerLimits limits;
 };
 
+struct TcpServerOptions {
+  std::string address = "127.0.0.1";  // numeric, IPv4 or IPv6
+  std::uint16_t port = 0;             // 0: any that is free
+  ServerLimits limits{.connections = 8,
+                      .waiting = 64,
+                      .idle_timeout = Milliseconds(90'000),
+                      .request_timeout = Milliseconds(5'000)};
+};
+
 class Server {
  public:
   static Result<std::unique_ptr<Server>> start(ServerOptions options, Router router);
+  // kConflict where another process listens there.
+  static Result<std::unique_ptr<Server>> start(TcpServerOptions options, Router router);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
   void stop();
+  std::uint16_t port() const { return port_; }  // TCP only
 
  private:
   class Impl;
   explicit Server(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
+  std::uint16_t port_ = 0;
 };
 
 }  // namespace pitr::http
