@@ -40,6 +40,8 @@ std::string_view to_string(ContainerKind kind) {
       return "lease";
     case ContainerKind::kPin:
       return "pin";
+    case ContainerKind::kAudit:
+      return "audit entry";
   }
   return "unknown";
 }

@@ -45,6 +45,7 @@ enum class ContainerKind : std::uint8_t {
   kTrash = 15,
   kLease = 16,
   kPin = 17,
+  kAudit = 20,
 };
 
 // Bound into every frame: a container opens only under the name and kind it was written for.

@@ -2,14 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
+#include <random>
 
 namespace pitr {
 
 static constexpr std::uint32_t kOldestMajorVersion = 13;
 static constexpr std::uint32_t kNewestMajorVersion = 99;  // so that a newer server can be named
 static constexpr std::size_t kLongestClusterName = 63;
-static constexpr std::string_view kTakenName = "keyring";
+// Folders beside those of the clusters.
+static constexpr std::array<std::string_view, 2> kTakenNames{"keyring", "audit"};
 
 template <typename T>
 static bool parse_decimal(std::string_view text, T& value) {
@@ -36,7 +40,8 @@ static bool parse_hex(std::string_view text, std::string_view digits, T& value) 
 static bool is_cluster_name(std::string_view name) {
   static constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_-";
   return !name.empty() && name.size() <= kLongestClusterName && consists_of(name, kAllowed) &&
-         name.front() != '_' && name.front() != '-' && name != kTakenName;
+         name.front() != '_' && name.front() != '-' &&
+         std::ranges::find(kTakenNames, name) == kTakenNames.end();
 }
 
 std::string to_string(const IncarnationId& incarnation) {
@@ -96,6 +101,11 @@ Result<BackupId> BackupId::parse(std::string_view text) {
   return BackupId(std::string(text));
 }
 
+std::uint64_t random_name() {
+  std::random_device random;
+  return (static_cast<std::uint64_t>(random()) << 32) | random();
+}
+
 namespace layout {
 
 ObjectKey repository_json() {
@@ -104,6 +114,15 @@ ObjectKey repository_json() {
 
 ObjectKey keyring_entry(std::uint32_t epoch, std::string_view kek_id) {
   return ObjectKey::from_parts(fmt::format("{}{:08}.{}", kKeyringPrefix, epoch, kek_id));
+}
+
+std::string audit_month(Timestamp time) {
+  return to_string(time).substr(0, 7);
+}
+
+ObjectKey audit_entry(Timestamp time, std::uint64_t random) {
+  return ObjectKey::from_parts(fmt::format("{}{}/{}-{:016x}", kAuditPrefix, audit_month(time),
+                                           to_compact_string(time), random));
 }
 
 Result<TimelineId> parse_timeline(std::string_view hex8) {

@@ -4,6 +4,7 @@
 // seals of the objects that bear them: an object under another's name is not opened.
 //
 //   repository.json                      keyring/<epoch>.<kek-id>
+//   audit/<year>-<month>/<time>-<id>     the audit trail of all clusters
 //   <cluster>/<sysid>-<major>/           one incarnation:
 //     identity                           what is known of it without its server
 //     wal/<TLI>/<log>/<segment>          complete segments; also <segment>.partial, .backup
@@ -53,11 +54,19 @@ class BackupId {
   std::string text_;
 };
 
+// 64 bits that nobody else has, for names.
+std::uint64_t random_name();
+
 namespace layout {
 
 ObjectKey repository_json();
 ObjectKey keyring_entry(std::uint32_t epoch, std::string_view kek_id);
 inline constexpr std::string_view kKeyringPrefix = "keyring/";
+
+// Sorted by time.
+ObjectKey audit_entry(Timestamp time, std::uint64_t random);
+inline constexpr std::string_view kAuditPrefix = "audit/";
+std::string audit_month(Timestamp time);  // "2026-11", in UTC
 
 // The <TLI> of names: "0000000A".
 Result<TimelineId> parse_timeline(std::string_view hex8);

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <random>
-
 namespace pitr {
 
 static constexpr std::uint8_t kVersion = 1;
@@ -41,11 +39,6 @@ static Result<void> decode(ByteView bytes, TrashRecord& into) {
   }
   if (!in.at_end()) return Error::corrupt("bytes follow a trash record");
   return {};
-}
-
-std::uint64_t random_name() {
-  std::random_device random;
-  return (static_cast<std::uint64_t>(random()) << 32) | random();
 }
 
 Result<TrashRecord> put_trash(const IncarnationStore& store, const Clock& clock,

@@ -51,7 +51,4 @@ Trash trash_at(const IncarnationStore& store, const std::vector<TrashRecord>& re
 Result<void> check_not_dropped(const IncarnationStore& store, const BackupId& backup,
                                const Trash& trash);
 
-// 64 bits that nobody else has.
-std::uint64_t random_name();
-
 }  // namespace pitr
