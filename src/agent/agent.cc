@@ -6,6 +6,7 @@
 
 #include "agent/backup_stream.h"
 #include "agent/cluster_status.h"
+#include "agent/host.h"
 #include "agent/status_json.h"
 #include "common/log.h"
 
@@ -91,6 +92,9 @@ http::Response Agent::take_backup(const http::Request& request) {
   if (!service) return http::Response::of(service.error());
   auto options = parse_backup_options(request.body);
   if (!options) return http::Response::of(options.error());
+  if (request.peer_user) {
+    options->asked_by = AuditActor{user_name(*request.peer_user), host_name(), "pitr-agent"};
+  }
   return stream_backup(**service, std::move(*options), request.stop);
 }
 

@@ -24,6 +24,9 @@ static Result<void> read_option(const std::string& name, const Json& value,
   using Method = BackupConfig::Method;
   if (name == "label" && value.is_string() && value.get<std::string>().size() <= kLongestLabel) {
     options.label = value.get<std::string>();
+  } else if (name == "reason" && value.is_string() &&
+             value.get<std::string>().size() <= kLongestReason) {
+    options.reason = value.get<std::string>();
   } else if (name == "read" && (value == "full" || value == "independent")) {
     options.read = value == "full" ? ReadRequest::kFull : ReadRequest::kIndependent;
   } else if (name == "method" && (value == "local" || value == "remote")) {
@@ -52,6 +55,7 @@ Result<BackupOptions> parse_backup_options(std::string_view body) {
 std::string to_json_text(const BackupOptions& options) {
   Json json = Json::object();
   if (!options.label.empty()) json["label"] = options.label;
+  if (!options.reason.empty()) json["reason"] = options.reason;
   if (options.read == ReadRequest::kFull) json["read"] = "full";
   if (options.read == ReadRequest::kIndependent) json["read"] = "independent";
   if (options.method == BackupConfig::Method::kLocal) json["method"] = "local";

@@ -16,7 +16,8 @@
 
 namespace pitr {
 
-// The body of a request, a JSON object with any of: label, read ("full" or "independent"), method
+// The body of a request, a JSON object with any of: label, reason, read ("full" or "independent"),
+// method
 // ("local" or "remote"), workers, keep_server_manifest. kInvalid for anything else.
 Result<BackupOptions> parse_backup_options(std::string_view body);
 std::string to_json_text(const BackupOptions& options);

@@ -230,6 +230,23 @@ void ClusterService::end_backup(const Result<BackupManifest>& result) {
   }
 }
 
+void ClusterService::audit_backup(const BackupOptions& options,
+                                  const Result<BackupManifest>& result) const {
+  AuditEntry entry;
+  entry.operation = AuditedOperation::kBackup;
+  entry.cluster = config_.name;
+  entry.reason = options.reason;
+  if (options.asked_by) entry.actor = *options.asked_by;
+  if (!options.label.empty()) entry.details["label"] = options.label;
+  if (result) {
+    entry.details["backup"] = result->id.text();
+    entry.details["stored_bytes"] = std::to_string(result->stored_bytes);
+  } else {
+    entry.error = result.error().message();
+  }
+  AuditTrail(repository_, clock_).record(std::move(entry));
+}
+
 Result<BackupManifest> ClusterService::run_backup(const BackupOptions& options,
                                                   BackupProgress& progress, Observer& observer,
                                                   std::stop_token stop) {
@@ -250,6 +267,7 @@ Result<BackupManifest> ClusterService::take_backup(const BackupOptions& options,
   const auto progress = TRY(begin_backup());
   auto result = run_backup(options, *progress, observer, either.get_token());
   end_backup(result);
+  audit_backup(options, result);
   return result;
 }
 

@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "agent/archived_file.h"
+#include "agent/audit_trail.h"
 #include "agent/status.h"
 #include "basebackup/base_backup.h"
 #include "common/observer.h"
@@ -32,7 +33,9 @@ struct BackupOptions {
   // How to read the database; absent: as the configuration says.
   std::optional<BackupConfig::Method> method;
   std::optional<unsigned> workers;
-  bool keep_server_manifest = false;  // remote only
+  bool keep_server_manifest = false;   // remote only
+  std::string reason;                  // for the audit trail
+  std::optional<AuditActor> asked_by;  // the same; absent: this process
 };
 
 class ClusterService {
@@ -81,6 +84,7 @@ class ClusterService {
                                     Observer& observer, std::stop_token stop);
   Result<std::shared_ptr<BackupProgress>> begin_backup();
   void end_backup(const Result<BackupManifest>& result);
+  void audit_backup(const BackupOptions& options, const Result<BackupManifest>& result) const;
 
   Repository& repository_;
   const ClusterConfig config_;

@@ -2,6 +2,9 @@
 // Used by one thread at a time.
 #pragma once
 
+#include <sys/types.h>
+
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -18,6 +21,8 @@ class ByteStream {
   virtual Result<std::size_t> read_some(std::span<char> into, SteadyTime deadline) = 0;
   // Writes everything, waiting for at most `timeout` whenever nothing moves.
   virtual Result<void> write_all(std::string_view bytes, Milliseconds timeout) = 0;
+  // The user at the other end of a Unix socket, as the kernel says; nullopt over TCP.
+  virtual std::optional<uid_t> peer_user() const { return std::nullopt; }
   // Whether the other side has closed the connection.
   virtual bool peer_gone() = 0;
 };

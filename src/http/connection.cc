@@ -85,6 +85,7 @@ void serve_connection(ByteStream& stream, const Router& router, const ServerLimi
     }
     if (!incoming.request) return;
     incoming.request->stop = stop;
+    incoming.request->peer_user = stream.peer_user();
     const auto response = router.route(std::move(*incoming.request));
     const bool keep_alive = incoming.keep_alive && may_keep_alive() && !stop.stop_requested();
     if (!answer(wire, stream, response, incoming, keep_alive, limits.write_timeout, stop)) return;

@@ -4,8 +4,11 @@
 // in the header X-Pitr-Error, the body is the message, and a hint follows in X-Pitr-Hint.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <map>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -29,6 +32,7 @@ struct Request {
   // Set by the server only: what the router's pattern named, and the server's stop.
   std::map<std::string, std::string, std::less<>> parameters;
   std::stop_token stop;
+  std::optional<uid_t> peer_user;  // who asks, over a Unix socket
 
   // A request for "/v1/clusters/main/wal?path=..." as it stands on the request line. kInvalid where
   // the target is malformed.

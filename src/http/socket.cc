@@ -66,6 +66,14 @@ class SocketStream final : public ByteStream {
     return {};
   }
 
+  std::optional<uid_t> peer_user() const override {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(fd_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+    if (peer.pid == 0) return std::nullopt;  // not a Unix socket
+    return peer.uid;
+  }
+
   bool peer_gone() override {
     pollfd polled{fd_.get(), POLLRDHUP, 0};
     return ::poll(&polled, 1, 0) > 0;

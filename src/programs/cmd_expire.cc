@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "agent/audited_expire.h"
 #include "agent/repository_access.h"
 #include "config/units.h"
 #include "programs/exit_codes.h"
@@ -44,6 +45,24 @@ Result<FoundBackup> find_backup(Repository& repository, const std::string& clust
       .with_hint("\"pitr list\" shows which there are");
 }
 
+AuditEntry pin_entry(const CommandContext& context, AuditedOperation operation,
+                     const FoundBackup& backup, const std::string& label) {
+  AuditEntry entry;
+  entry.operation = operation;
+  entry.cluster = backup.store.id().cluster;
+  entry.reason = context.reason();
+  entry.details["backup"] = backup.id.text();
+  if (!label.empty()) entry.details["label"] = label;
+  return entry;
+}
+
+Result<std::size_t> unpin(const FoundBackup& backup, const std::string& label,
+                          std::map<std::string, std::string>& details) {
+  const auto removed = TRY(unpin_backup(backup.store, backup.id, label));
+  details["pins"] = std::to_string(removed);
+  return removed;
+}
+
 std::optional<std::string> environment(const char* name) {
   const char* value = std::getenv(name);
   return value ? std::optional<std::string>(value) : std::nullopt;
@@ -59,7 +78,8 @@ Result<int> run_expire(const CommandContext& context, const ExpireArguments& arg
   for (const auto* cluster : clusters) {
     auto options = expire_options(cluster->retention);
     options.dry_run = arguments.dry_run;
-    const auto report = TRY(expire_cluster(access->repository(), cluster->name, options, clock));
+    const auto report =
+        TRY(expire_audited(access->repository(), cluster->name, options, context.reason(), clock));
     if (context.json()) {
       json.push_back(to_json(report, cluster->name, arguments.dry_run));
       continue;
@@ -82,7 +102,11 @@ Result<int> run_pin(const CommandContext& context, const PinArguments& arguments
   }
   auto access = TRY(RepositoryAccess::open(context.config(), clock));
   const auto backup = TRY(find_backup(access->repository(), cluster->name, arguments.backup));
-  TRY(pin_backup(backup.store, backup.id, arguments.label, expires));
+  auto entry = pin_entry(context, AuditedOperation::kPin, backup, arguments.label);
+  if (expires) entry.details["until"] = to_string(*expires);
+  TRY(AuditTrail(access->repository(), clock).run(std::move(entry), [&](auto&) {
+    return pin_backup(backup.store, backup.id, arguments.label, expires);
+  }));
   print(fmt::format("{} is pinned as {}{}", backup.id.text(), arguments.label,
                     expires ? " until " + to_string(*expires) : std::string()));
   return kExitSuccess;
@@ -93,7 +117,10 @@ Result<int> run_unpin(const CommandContext& context, const PinArguments& argumen
   SystemClock clock;
   auto access = TRY(RepositoryAccess::open(context.config(), clock));
   const auto backup = TRY(find_backup(access->repository(), cluster->name, arguments.backup));
-  const auto removed = TRY(unpin_backup(backup.store, backup.id, arguments.label));
+  const auto removed =
+      TRY(AuditTrail(access->repository(), clock)
+              .run(pin_entry(context, AuditedOperation::kUnpin, backup, arguments.label),
+                   [&](auto& details) { return unpin(backup, arguments.label, details); }));
   if (removed == 0) {
     return Error::not_found(
                arguments.label.empty()

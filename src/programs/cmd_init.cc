@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/audit_trail.h"
 #include "agent/repository_access.h"
 #include "agent/server_identity.h"
 #include "postgres/connection.h"
@@ -69,6 +70,16 @@ Result<void> init_cluster(const ClusterConfig& cluster, Repository& repository, 
   return {};
 }
 
+void record_init(const AuditTrail& trail, const RepositoryInit& made) {
+  if (!made.made_repository && !made.made_key) return;
+  AuditEntry entry;
+  entry.operation = AuditedOperation::kInit;
+  if (made.made_repository) entry.details["repository"] = "made";
+  if (made.made_key) entry.details["key"] = "made";
+  if (!made.key_id.empty()) entry.details["key_id"] = made.key_id;
+  trail.record(std::move(entry));
+}
+
 std::string config_option(const CommandContext& context) {
   const auto& file = context.config_file();
   if (file == "/etc/pitr/pitr.yaml") return "";
@@ -94,6 +105,7 @@ Result<int> run_init(const CommandContext& context, const InitOptions& options) 
   const auto made = TRY(init_repository(context.config(), clock));
   tell_repository(context.config(), made);
   auto access = TRY(RepositoryAccess::open(context.config(), clock));
+  record_init(AuditTrail(access->repository(), clock), made);
   int worst = kExitSuccess;
   for (const auto* cluster : clusters) {
     auto done = init_cluster(*cluster, access->repository(), clock);

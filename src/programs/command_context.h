@@ -17,6 +17,7 @@ namespace pitr {
 struct CommonOptions {
   std::string config_file;  // empty: found as load.h says
   std::string cluster;      // empty: the only one
+  std::string reason;       // --reason, for the audit trail
   bool json = false;
   bool verbose = false;
 };
@@ -29,7 +30,10 @@ class CommandContext {
   const Config& config() const { return config_; }
   const Path& config_file() const { return config_file_; }
   bool json() const { return options_.json; }
+  const std::string& reason() const { return options_.reason; }
   bool verbose() const { return options_.verbose; }
+  // As --cluster gives it; empty without.
+  const std::string& cluster_name() const { return options_.cluster; }
   // The cluster of --cluster, or the only one.
   Result<const ClusterConfig*> cluster() const;
   // The cluster of --cluster, or all of them.

@@ -1,9 +1,12 @@
 #include "programs/command_line.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 
 #include "common/log.h"
 #include "programs/cmd_archive_wal.h"
+#include "programs/cmd_audit.h"
 #include "programs/cmd_backup.h"
 #include "programs/cmd_check.h"
 #include "programs/cmd_expire.h"
@@ -43,6 +46,8 @@ class CommandLine {
   void add_facts();
   void add_expire();
   void add_pins();
+  void add_audit();
+  void add_reason(CLI::App* command);
 
   CLI::App app_{"Continuous backup of PostgreSQL, and restores to any moment of it.", "pitr"};
   CommonOptions common_;
@@ -52,6 +57,7 @@ class CommandLine {
   ExpireArguments expire_;
   PinArguments pin_;
   SimulateArguments simulate_;
+  AuditArguments audit_;
   bool is_local_ = false, is_remote_ = false, is_full_ = false, is_independent_ = false;
   std::string shown_backup_ = "latest";
   std::string wal_path_;
@@ -69,6 +75,7 @@ CommandLine::CommandLine() {
   add_facts();
   add_expire();
   add_pins();
+  add_audit();
 }
 
 CLI::App* CommandLine::add(const std::string& name, const std::string& description,
@@ -93,6 +100,16 @@ void CommandLine::add_cluster(CLI::App* command, const std::string& description)
 
 void CommandLine::add_json(CLI::App* command) {
   command->add_flag("--json", common_.json, "JSON on standard output");
+}
+
+void CommandLine::add_reason(CLI::App* command) {
+  command->add_option("--reason", common_.reason, "Why, for the audit trail")
+      ->type_name("TEXT")
+      ->check([](const std::string& text) {
+        return text.size() <= kLongestReason
+                   ? std::string()
+                   : fmt::format("a reason has at most {} bytes", kLongestReason);
+      });
 }
 
 void CommandLine::add_init() {
@@ -137,11 +154,13 @@ void CommandLine::add_backup() {
     if (is_remote_) backup_.method = BackupConfig::Method::kRemote;
     if (is_full_) backup_.read = ReadRequest::kFull;
     if (is_independent_) backup_.read = ReadRequest::kIndependent;
+    backup_.reason = context.reason();
     return run_backup(context, backup_);
   });
   add_cluster(backup, "Which cluster; default: the only one");
   backup->add_option("--label", backup_.label, "A text of yours, shown by list and show")
       ->type_name("TEXT");
+  add_reason(backup);
   auto* full = backup->add_flag("--full", is_full_, "Read everything; store what differs");
   auto* independent = backup->add_flag(
       "--independent", is_independent_,
@@ -202,6 +221,7 @@ void CommandLine::add_expire() {
   auto* expire = add("expire", "Delete the backups and WAL that the policy doesn't keep",
                      [this](const auto& context) { return run_expire(context, expire_); });
   add_cluster(expire, "Only this cluster; default: all that are configured");
+  add_reason(expire);
   expire->add_flag("--dry-run", expire_.dry_run, "Only show what would go, and why");
   add_json(expire);
   expire->footer(
@@ -235,12 +255,35 @@ void CommandLine::add_pins() {
   pin->add_option("--until", pin_.until,
                   "When the pin ends, such as \"2026-12-31\"; default: never")
       ->type_name("TIME");
+  add_reason(pin);
 
   auto* unpin = add("unpin", "Let the policy decide again",
                     [this](const auto& context) { return run_unpin(context, pin_); });
   add_cluster(unpin, "The backup's cluster; default: the only one");
   unpin->add_option("BACKUP", pin_.backup, "Its id or the beginning of it")->required();
   unpin->add_option("--label", pin_.label, "Only this pin; default: all")->type_name("TEXT");
+  add_reason(unpin);
+}
+
+void CommandLine::add_audit() {
+  auto* audit = add("audit", "Show who did what, when and why",
+                    [this](const auto& context) { return run_audit(context, audit_); });
+  add_cluster(audit, "Only this cluster; default: all of the repository");
+  audit->add_option("--from", audit_.from, "From this time on")->type_name("TIME");
+  audit->add_option("--until", audit_.until, "Before this time")->type_name("TIME");
+  audit->add_option("--user", audit_.user, "Only what this user did")->type_name("NAME");
+  audit
+      ->add_option("--operation", audit_.operation,
+                   "Only init, backup, restore, expire, verify, pin, unpin or configuration")
+      ->type_name("NAME");
+  audit->add_flag("--failures", audit_.failures_only, "Only what failed");
+  audit->add_flag("--summary", audit_.summary, "Count by quarter, instead of listing");
+  add_json(audit);
+  audit->footer(
+      "The trail is kept in the repository and never expires. Backups, restores, deletions, pins\n"
+      "and the making of repositories and keys leave an entry each, also where they fail; so do\n"
+      "the configurations that an agent takes into use. The same lines go to the system's\n"
+      "journal: journalctl -t pitr-audit. With --json each entry is one line.");
 }
 
 int CommandLine::run() {

@@ -5,6 +5,7 @@
 #include "programs/exit_codes.h"
 #include "programs/restore_run.h"
 #include "programs/wal_serve.h"
+#include "repository/audit/audit_entry.h"
 
 namespace pitr {
 namespace {
@@ -72,6 +73,10 @@ void add_options(CLI::App& app, RestoreArguments& arguments) {
   app.add_flag("--json", arguments.json, "Plan and outcome as JSON on standard output");
   app.add_option("-c,--config", arguments.config, "The configuration file");
   app.add_option("--cluster", arguments.cluster, "Default: the only one configured");
+  app.add_option("--reason", arguments.reason, "Why, for the audit trail (pitr audit)")
+      ->check([](const std::string& text) {
+        return text.size() <= kLongestReason ? std::string() : "a reason that is too long";
+      });
   app.add_option("--system-identifier", arguments.system_identifier,
                  "An earlier database of that name");
 }

@@ -2,9 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <sys/file.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,36 +11,26 @@
 #include <system_error>
 #include <thread>
 
+#include "agent/audit_trail.h"
 #include "agent/host.h"
 #include "agent/repository_access.h"
 #include "config/load.h"
 #include "postgres/data_directory.h"
 #include "programs/exit_codes.h"
 #include "programs/restore_lease.h"
+#include "programs/restore_recovery.h"
 #include "programs/restore_request.h"
 #include "programs/restore_rewrite.h"
 #include "programs/restore_stop.h"
 #include "programs/restore_view.h"
 #include "programs/terminal_progress.h"
 #include "programs/wal_serve.h"
-#include "repository/wal/timelines.h"
 
 namespace pitr {
 
 namespace {
 
 constexpr unsigned kMostJobs = 8;
-
-// Beside the plan where a socket's name fits, else in a directory of its own.
-Result<Path> choose_socket(const Path& data_directory) {
-  const auto usual = data_directory / kRestoreDirectory / "wal.sock";
-  if (usual.native().size() + sizeof ".lock" < sizeof(sockaddr_un::sun_path)) return usual;
-  std::string name = "/tmp/pitr-restore-XXXXXX";
-  if (!::mkdtemp(name.data())) return Error::from_errno(errno, "creating " + name);
-  const auto owner = TRY(owner_for(data_directory));
-  TRY(give_to(Path(name), owner));
-  return Path(name) / "wal.sock";
-}
 
 Result<bool> ask_yes(std::string_view question) {
   fmt::print(stderr, "{} Type \"yes\" to go on: ", question);
@@ -72,12 +60,17 @@ class RestoreRun {
   std::string undo_command(const BackupId& backup, TimelineId timeline) const;
   unsigned workers() const;
   Result<void> confirm() const;
-  Result<RecoveryPlan> make_recovery_plan(const RestorePlan& plan, const IncarnationStore& store);
   Result<RestoreSummary> restore(const RestorePlan& plan, const RecoveryPlan& recovery,
                                  const IncarnationStore& store, std::stop_token stop);
   Result<ServerReport> start(const RecoveryPlan& recovery, const RestoreSummary& summary,
                              std::stop_token stop);
   RestoreView view(const RestorePlan& plan) const;
+  std::string target_text(const RestorePlan& plan) const {
+    return asked_.given_time.value_or(to_string(plan.target));
+  }
+  AuditEntry audit_entry(const RestorePlan& plan) const;
+  Result<int> carry_out(const RestorePlan& plan, const IncarnationStore& store, LeaseKeeper& lease,
+                        std::map<std::string, std::string>& details);
 
   const RestoreArguments& arguments_;
   TerminalProgress progress_;
@@ -270,39 +263,6 @@ Result<void> RestoreRun::confirm() const {
   return {};
 }
 
-Result<RecoveryPlan> RestoreRun::make_recovery_plan(const RestorePlan& plan,
-                                                    const IncarnationStore& store) {
-  const auto purpose =
-      fmt::format("restore of backup {} to {}", plan.backup.id.text(), to_string(plan.target));
-  const auto reservation =
-      TRY(reserve_timeline(store, plan.timeline(), TimelineId(plan.timeline().value() + 1),
-                           host_name(), purpose, clock_));
-  std::error_code failure;
-  auto program = std::filesystem::read_symlink("/proc/self/exe", failure);
-  if (failure) return Error::from_errno(failure.value(), "/proc/self/exe");
-
-  RecoveryPlan recovery;
-  recovery.configuration = config_file_;
-  recovery.cluster = cluster_->name;
-  recovery.system_identifier = store.id().system_identifier;
-  recovery.major_version = store.id().major_version;
-  recovery.segment_size_bytes = store.segment_size().bytes();
-  recovery.timeline = plan.timeline();
-  recovery.new_timeline = reservation.timeline;
-  recovery.segments = plan.segments;
-  recovery.wal_start = plan.wal_start;
-  recovery.target_lsn = plan.target_lsn;
-  recovery.inclusive = plan.inclusive;
-  recovery.target_record_end = plan.target_record_end;
-  recovery.end = plan.end;
-  recovery.target = asked_.given_time.value_or(to_string(plan.target));
-  recovery.socket = TRY(choose_socket(*data_directory_));
-  recovery.spool_directory = *data_directory_ / kRestoreDirectory / "spool";
-  recovery.spool_limit_bytes = cluster_->spool.size_limit_bytes;
-  recovery.program = std::move(program);
-  return recovery;
-}
-
 Result<RestoreSummary> RestoreRun::restore(const RestorePlan& plan, const RecoveryPlan& recovery,
                                            const IncarnationStore& store, std::stop_token stop) {
   RestoreOptions options;
@@ -357,18 +317,42 @@ Result<int> RestoreRun::run() {
   TRY(choose_places(plan));
   if (in_place_ || arguments_.delta) TRY(prepare_rewrite(plan, store));
 
-  RestoreOutcome outcome;
   if (!arguments_.json) fmt::print("{}", plan_text(view(plan)));
   std::fflush(stdout);
   if (arguments_.dry_run) {
-    if (arguments_.json) fmt::print("{}", outcome_json(view(plan), outcome));
+    if (arguments_.json) fmt::print("{}", outcome_json(view(plan), {}));
     return kExitSuccess;
   }
   const auto lease = TRY(hold_for_restore(store, plan));
   TRY(confirm());
+  auto entry = audit_entry(plan);
+  return AuditTrail(access_->repository(), clock_).run(std::move(entry), [&](auto& details) {
+    return carry_out(plan, store, *lease, details);
+  });
+}
+
+AuditEntry RestoreRun::audit_entry(const RestorePlan& plan) const {
+  AuditEntry entry;
+  entry.operation = AuditedOperation::kRestore;
+  entry.cluster = cluster_->name;
+  entry.reason = arguments_.reason;
+  entry.details = {{"backup", plan.backup.id.text()},
+                   {"target", target_text(plan)},
+                   {"target_lsn", to_string(plan.target_lsn)},
+                   {"directory", data_directory_->string()},
+                   {"how", in_place_          ? "in place"
+                           : arguments_.delta ? "delta"
+                                              : "whole"}};
+  return entry;
+}
+
+Result<int> RestoreRun::carry_out(const RestorePlan& plan, const IncarnationStore& store,
+                                  LeaseKeeper& lease, std::map<std::string, std::string>& details) {
+  RestoreOutcome outcome;
   TRY(make_undoable(plan));
   if (rewrite_) outcome.undo = rewrite_->rewrite.journal.undo;
-  const auto recovery = TRY(make_recovery_plan(plan, store));
+  const auto recovery = TRY(make_recovery_plan(
+      plan, store, {config_file_, *cluster_, *data_directory_, target_text(plan)}, clock_));
   outcome.new_timeline = recovery.new_timeline;
   RestoreStop stop(*data_directory_);
   auto files = restore(plan, recovery, store, stop.token());
@@ -376,12 +360,15 @@ Result<int> RestoreRun::run() {
   stop.files_are_done();
   outcome.files = std::move(files).value();
   if (arguments_.start) outcome.server = TRY(start(recovery, *outcome.files, stop.token()));
-  lease->leave_for(kLeaseAfterRestore);
+  lease.leave_for(kLeaseAfterRestore);
   progress_.finish();
   const auto shown = view(plan);
   fmt::print("{}", arguments_.json ? outcome_json(shown, outcome) : outcome_text(shown, outcome));
   std::fflush(stdout);
-  return outcome.server && !outcome.server->reached ? kExitTargetMissed : kExitSuccess;
+  details["new_timeline"] = to_string(recovery.new_timeline);
+  if (!outcome.server) return kExitSuccess;
+  details["target_reached"] = outcome.server->reached ? "yes" : "no";
+  return outcome.server->reached ? kExitSuccess : kExitTargetMissed;
 }
 
 }  // namespace

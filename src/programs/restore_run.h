@@ -45,7 +45,8 @@ struct RestoreArguments {
   std::optional<Path> config;
   std::string cluster;
   std::optional<std::string> system_identifier;
-  unsigned jobs = 0;  // 0: the number of cores, 8 at most
+  std::string reason;  // for the audit trail
+  unsigned jobs = 0;   // 0: the number of cores, 8 at most
 };
 
 // The exit code (exit_codes.h). Errors go to standard error.

@@ -121,8 +121,11 @@ std::string audit_month(Timestamp time) {
 }
 
 ObjectKey audit_entry(Timestamp time, std::uint64_t random) {
-  return ObjectKey::from_parts(fmt::format("{}{}/{}-{:016x}", kAuditPrefix, audit_month(time),
-                                           to_compact_string(time), random));
+  auto second = to_compact_string(time);
+  second.pop_back();  // the Z
+  const auto fraction_us = ((time.unix_us() % 1'000'000) + 1'000'000) % 1'000'000;
+  return ObjectKey::from_parts(fmt::format("{}{}/{}.{:06}Z-{:016x}", kAuditPrefix,
+                                           audit_month(time), second, fraction_us, random));
 }
 
 Result<TimelineId> parse_timeline(std::string_view hex8) {

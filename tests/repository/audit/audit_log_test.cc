@@ -67,6 +67,17 @@ TEST_F(AuditLogTest, AFilterGivesWhatItAsksForAndNothingElse) {
   EXPECT_EQ(read({.from = entry(365).time}).size(), 0u);
 }
 
+TEST_F(AuditLogTest, EntriesOfTheSameSecondKeepTheirOrder) {
+  std::vector<std::string> expected;
+  for (int i = 0; i < 20; ++i) {
+    auto next = entry(1);
+    next.time = next.time + Microseconds(i * 1'000);
+    must(log.append(next));
+    expected.push_back(to_json_line(next));
+  }
+  EXPECT_EQ(read({}), expected);
+}
+
 TEST_F(AuditLogTest, ADamagedEntryIsNamedAndNeverLeftOut) {
   must(log.append(entry(1)));
   const auto objects = must(list_all(memory, std::string(layout::kAuditPrefix)));

@@ -1,0 +1,108 @@
+// The audit trail as the programs leave it, with a real server: every operation that changed
+// something has one entry that says who, why and how it ended; reading leaves none.
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "agent/audit_trail.h"
+#include "agent/pitr_site.h"
+
+namespace pitr::test {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class AuditTest : public ::testing::Test {
+ protected:
+  AuditTest() : cluster(started_cluster({.wal_segment_size_mb = 1})), site(cluster) {
+    run({"pitr", "init"});
+  }
+  std::string run(std::vector<std::string> arguments, int expected_exit_code = 0) {
+    const auto output = site.run(arguments);
+    EXPECT_EQ(output.status.exit_code, expected_exit_code) << output.out << output.err;
+    return output.out;
+  }
+  std::vector<json> entries(std::vector<std::string> filter = {}) {
+    std::vector<std::string> arguments{"pitr", "audit", "--json"};
+    arguments.insert(arguments.end(), filter.begin(), filter.end());
+    std::istringstream lines(run(arguments));
+    std::vector<json> found;
+    for (std::string line; std::getline(lines, line);) {
+      if (!line.empty()) found.push_back(json::parse(line));
+    }
+    return found;
+  }
+  std::vector<std::string> operations() {
+    std::vector<std::string> names;
+    for (const auto& entry : entries()) {
+      names.push_back(entry.at("operation").get<std::string>() + " " +
+                      entry.at("outcome").get<std::string>());
+    }
+    return names;
+  }
+
+  TestCluster cluster;
+  PitrSite site;
+};
+
+TEST_F(AuditTest, EveryOperationLeavesOneEntryAndReadingNone) {
+  const auto backup = json::parse(run({"pitr", "backup", "--json", "--reason", "before 1.2"}));
+  const auto id = backup.at("id").get<std::string>();
+  run({"pitr", "pin", id, "--label", "keep", "--reason", "the auditor asked"});
+  run({"pitr", "unpin", id});
+  run({"pitr", "expire", "--dry-run"});
+  run({"pitr", "expire"});
+  run({"pitr", "list"});
+  run({"pitr", "status"});
+  const auto target = (site.home() / "restored").native();
+  run({"pitr-restore", "--config", site.config_file().native(), "--latest", "--target-dir", target,
+       "--reason", "drill"});
+  // What cannot be planned touches nothing, and a dry run neither.
+  run({"pitr-restore", "--config", site.config_file().native(), "--latest", "--dry-run"});
+  run({"pitr-restore", "--config", site.config_file().native(), "--name", "nowhere", "--target-dir",
+       target + "2"},
+      3);
+
+  EXPECT_THAT(operations(), ElementsAre("init success", "backup success", "pin success",
+                                        "unpin success", "expire success", "restore success"));
+  const auto all = entries();
+  EXPECT_EQ(all[1].at("reason"), "before 1.2");
+  EXPECT_EQ(all[1].at("details").at("backup"), id);
+  EXPECT_EQ(all[1].at("user"), user_name(::geteuid()));
+  EXPECT_EQ(all[1].at("program"), "pitr");
+  EXPECT_EQ(all[2].at("reason"), "the auditor asked");
+  EXPECT_EQ(all[5].at("reason"), "drill");
+  EXPECT_EQ(all[5].at("program"), "pitr-restore");
+  EXPECT_EQ(all[5].at("details").at("directory"), target);
+  EXPECT_EQ(entries({"--operation", "pin"}).size(), 1u);
+  EXPECT_EQ(entries({"--failures"}).size(), 0u);
+  EXPECT_EQ(entries({"--until", "2020-01-01"}).size(), 0u);
+  EXPECT_THAT(run({"pitr", "audit"}), HasSubstr("\"the auditor asked\""));
+  EXPECT_THAT(run({"pitr", "audit", "--summary"}), HasSubstr("-Q"));
+  run({"pitr", "audit", "--operation", "invent"}, 2);
+}
+
+TEST_F(AuditTest, FailuresAreThereWithTheirReason) {
+  must(cluster.stop());
+  EXPECT_NE(site.run({"pitr", "backup"}).status.exit_code, 0);
+  const auto failed = entries({"--failures"});
+  ASSERT_EQ(failed.size(), 1u);
+  EXPECT_EQ(failed[0].at("operation"), "backup");
+  EXPECT_NE(failed[0].at("error"), "");
+}
+
+TEST_F(AuditTest, TheAgentNamesWhoAsked) {
+  auto agent = site.start_agent();
+  run({"pitr", "backup", "--reason", "through the agent"});
+  const auto backups = entries({"--operation", "backup"});
+  ASSERT_EQ(backups.size(), 1u);
+  EXPECT_EQ(backups[0].at("program"), "pitr-agent");
+  EXPECT_EQ(backups[0].at("user"), user_name(::geteuid()));
+  EXPECT_EQ(backups[0].at("reason"), "through the agent");
+}
+
+}  // namespace
+}  // namespace pitr::test
