@@ -40,6 +40,12 @@ std::string_view to_string(ContainerKind kind) {
       return "lease";
     case ContainerKind::kPin:
       return "pin";
+    case ContainerKind::kVerified:
+      return "verification of a backup";
+    case ContainerKind::kDamagedPack:
+      return "damaged pack";
+    case ContainerKind::kVerifications:
+      return "list of verifications";
     case ContainerKind::kAudit:
       return "audit entry";
   }
