@@ -15,6 +15,8 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/log_format.h"
+#include "schedule/schedule.h"
 
 namespace pitr {
 
@@ -22,12 +24,14 @@ struct CompressionConfig {
   enum class Method { kLz4, kZstd, kNone };
   Method method = Method::kLz4;
   int level = 1;  // zstd only: 1 to 19
+  friend bool operator==(const CompressionConfig&, const CompressionConfig&) = default;
 };
 
 struct WalConfig {
   // Without durable progress for so long the receiver disconnects and the slot holds the WAL.
   Milliseconds stall_timeout{10'000};
   CompressionConfig compression;
+  friend bool operator==(const WalConfig&, const WalConfig&) = default;
 };
 
 struct BackupConfig {
@@ -39,6 +43,7 @@ struct BackupConfig {
   std::optional<std::uint64_t> max_rate_bytes_per_second;
   Checkpoint checkpoint = Checkpoint::kFast;
   bool verify_checksums = true;
+  friend bool operator==(const BackupConfig&, const BackupConfig&) = default;
 };
 
 // The WAL that a restore fetches ahead of the server, which is kept in its data directory.
@@ -46,7 +51,7 @@ struct SpoolConfig {
   std::uint64_t size_limit_bytes = 256ull << 20;
 };
 
-// What "pitr expire" keeps.
+// What expire keeps.
 struct RetentionConfig {
   unsigned keep_last = 3;
   unsigned keep_daily = 7;
@@ -59,6 +64,19 @@ struct RetentionConfig {
   std::string time_zone = "UTC";
   // No backup and no restore takes longer.
   Milliseconds grace = std::chrono::hours(72);
+  friend bool operator==(const RetentionConfig&, const RetentionConfig&) = default;
+};
+
+// What the agent does by itself, and when. Backups start only within the window.
+struct ScheduleConfig {
+  Schedule backup = Schedule::cron("0 1 * * *").value();
+  Schedule independent = Schedule::cron("0 1 1 * *").value();
+  Schedule expire = Schedule::cron("0 4 * * *").value();
+  Schedule check = Schedule::every(std::chrono::minutes(5));
+  std::string time_zone = "UTC";
+  Milliseconds jitter = std::chrono::minutes(30);
+  std::optional<DayWindow> window;
+  friend bool operator==(const ScheduleConfig&, const ScheduleConfig&) = default;
 };
 
 struct ClusterConfig {
@@ -72,6 +90,7 @@ struct ClusterConfig {
   BackupConfig backup;
   SpoolConfig spool;
   RetentionConfig retention;  // filled in: what the section "retention" at the top says
+  ScheduleConfig schedule;    // filled in: the same with "schedule"
 };
 
 struct RepositoryConfig {
@@ -83,11 +102,14 @@ struct EncryptionConfig {
   enum class Source { kKeyFile, kKeyEnvironment, kKeyCommand, kNone };
   Source source = Source::kKeyFile;
   std::string value = "/etc/pitr/key";
+  friend bool operator==(const EncryptionConfig&, const EncryptionConfig&) = default;
 };
 
 struct AgentConfig {
   Path socket = "/run/pitr/agent.sock";
   log::Level log_level = log::Level::kInfo;
+  log::Format log_format = log::Format::kText;
+  Path state_directory = "/var/lib/pitr/agent";  // what it may lose
 };
 
 struct Config {
@@ -96,6 +118,7 @@ struct Config {
   EncryptionConfig encryption;
   AgentConfig agent;
   RetentionConfig retention;  // of clusters that say nothing else
+  ScheduleConfig schedule;    // the same
 
   // The cluster called `name`, or the only one where `name` is empty; else nullptr.
   const ClusterConfig* find_cluster(std::string_view name) const {
