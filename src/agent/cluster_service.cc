@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "agent/audited_expire.h"
 #include "agent/backup_progress.h"
 #include "agent/host.h"
 #include "agent/repository_access.h"
@@ -306,7 +307,7 @@ Result<BackupManifest> ClusterService::take_backup_in_turn(const BackupOptions& 
 }
 
 Result<ExpireReport> ClusterService::expire_in_turn() {
-  return expire_cluster(repository_, config_.name, expire_options(retention_config()), clock_);
+  return expire_audited(repository_, config_.name, expire_options(retention_config()), "", clock_);
 }
 
 // ---- Checks
