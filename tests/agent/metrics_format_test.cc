@@ -85,8 +85,8 @@ TEST_F(MetricsFormatTest, ConformsAndIsDescribed) {
     labels.insert(label);
     EXPECT_LE(values.size(), 14u) << label;
   }
-  EXPECT_EQ(labels, (std::set<std::string>{"cluster", "job", "kind", "le", "outcome", "request",
-                                           "state", "status", "tier", "type", "version", "way"}));
+  EXPECT_EQ(labels, (std::set<std::string>{"cluster", "kind", "le", "outcome", "request", "state",
+                                           "status", "tier", "type", "version", "way"}));
 }
 
 TEST_F(MetricsFormatTest, OverTcpThereIsNothingElse) {

@@ -288,16 +288,16 @@ class ClusterPage {
       const auto name = to_string(kind);
       for (const auto outcome : {Outcome::kSuccess, Outcome::kFailure, Outcome::kCancelled}) {
         page_.counter("pitr_job_runs_total", "Jobs that the agent ran, by kind and outcome.",
-                      {{"cluster", name_}, {"job", name}, {"outcome", to_string(outcome)}},
+                      {{"cluster", name_}, {"kind", name}, {"outcome", to_string(outcome)}},
                       static_cast<double>(job.runs[static_cast<std::size_t>(outcome)]));
       }
       page_.time("pitr_job_last_success_timestamp_seconds",
                  "When such a job last succeeded, since the agent started; 0: none did.",
-                 {{"cluster", name_}, {"job", name}}, job.last_success);
+                 {{"cluster", name_}, {"kind", name}}, job.last_success);
       page_.time("pitr_job_last_failure_timestamp_seconds",
                  "When such a job last failed, since the agent started; 0: none did.",
-                 {{"cluster", name_}, {"job", name}}, job.last_failure);
-      gauge("pitr_job_last_duration_seconds", "How long the last such job took.", "job", name,
+                 {{"cluster", name_}, {"kind", name}}, job.last_failure);
+      gauge("pitr_job_last_duration_seconds", "How long the last such job took.", "kind", name,
             to_seconds(job.last_duration));
     }
   }
