@@ -2,9 +2,7 @@
 // it.
 #include <regex>
 
-#include "agent/pitr_site.h"
-#include "agent/scrape.h"
-#include "support/port_lease.h"
+#include "agent/scraped_site.h"
 
 namespace pitr::test {
 namespace {
@@ -12,36 +10,17 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// Everything that makes a metric appear: encryption, a limit of the size, one of the slot.
 class MetricsFormatTest : public testing::Test {
  protected:
-  MetricsFormatTest() {
-    auto yaml = must(read_text_file(site_.config_file()));
-    const std::string agent = "agent: {";
-    yaml.insert(yaml.find(agent) + agent.size(),
-                fmt::format("http: {{listen: \"127.0.0.1:{}\"}}, ", port_.port()));
-    write_text(site_.config_file(), yaml + "retention: {max_size: 1TiB}\n");
-    const auto made = site_.run({"pitr", "init"});
-    if (!made.status.success()) throw std::runtime_error(made.err);
-    agent_.emplace(site_.start_agent());
-  }
-  bool shows(const std::string& name, const std::string& labels = "") {
-    return eventually([&] { return Scrape::take(site_.socket()).has(name, labels); });
-  }
   std::string over_tcp(const std::string& path) {
-    const auto output =
-        must(run_command({"bash", "-c",
-                          fmt::format("exec 3<>/dev/tcp/127.0.0.1/{}; printf 'GET {} "
-                                      "HTTP/1.1\r\nConnection: close\r\n\r\n' >&3; "
-                                      "cat <&3",
-                                      port_.port(), path)}));
-    return output.out;
+    const auto command = fmt::format(
+        "exec 3<>/dev/tcp/127.0.0.1/{}; printf 'GET {} HTTP/1.1\r\nConnection: close\r\n\r\n' >&3; "
+        "cat <&3",
+        site_.port(), path);
+    return must(run_command({"bash", "-c", command})).out;
   }
 
-  TestCluster cluster_ = started_cluster({.settings = {{"max_slot_wal_keep_size", "1GB"}}});
-  PitrSite site_{cluster_};
-  PortLease port_ = must(PortLease::take());
-  std::optional<Subprocess> agent_;
+  ScrapedSite site_;
 };
 
 // "| `name` | type |" of the tables.
@@ -56,21 +35,10 @@ std::map<std::string, std::string> documented() {
 }
 
 TEST_F(MetricsFormatTest, ConformsAndIsDescribed) {
-  ASSERT_TRUE(shows("pitr_receiver_state", ",state=\"streaming\""));
-  const auto full = site_.run({"pitr", "backup"});
-  ASSERT_TRUE(full.status.success()) << full.err;
-  const auto incremental = site_.run({"pitr", "backup"});
-  ASSERT_TRUE(incremental.status.success()) << incremental.err;
-  ASSERT_TRUE(shows("pitr_backup_total_bytes", ",type=\"incremental\""));
-  ASSERT_TRUE(shows("pitr_wal_watermark_timestamp_seconds"));
-  ASSERT_TRUE(shows("pitr_stored_bytes", ",kind=\"pack\""));
-  ASSERT_TRUE(eventually(
-      [&] {
-        return Scrape::take(site_.socket()).value("pitr_slot_active") == 1;  // every 15 s
-      },
-      Seconds(60)));
+  ASSERT_TRUE(site_.take_both_backups());
+  ASSERT_TRUE(site_.sees_the_slot());
 
-  const auto scrape = Scrape::take(site_.socket());
+  const auto scrape = site_.scrape();
   SubprocessOptions options;
   options.input = scrape.text;
   const auto checked = must(run_command({"promtool", "check", "metrics"}, options));
