@@ -7,10 +7,10 @@ set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config libboost-dev liblz4-dev libzstd-dev libxxhash-dev libssl-dev
        libpq-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libfmt-dev libspdlog-dev
-       libhowardhinnant-date-dev libgtest-dev libgmock-dev libbenchmark-dev libcurl4-openssl-dev
+       libhowardhinnant-date-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev libcurl4-openssl-dev
        tzdata)
 build_optional=(ccache mold)  # a quicker build; it works without them
-test=(postgresql-15 postgresql-client-15)
+test=(postgresql-15 postgresql-client-15 prometheus)
 tidy=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev)
 bench=(pgbackrest lz4)
 
@@ -73,6 +73,21 @@ prevent_main_cluster() {
   fi
 }
 
+# Prometheus' package starts its service, on a port that is open to all: masked, so that it doesn't
+# come up with the next boot either, and not started meanwhile.
+prevent_prometheus_service() {
+  local unit=/etc/systemd/system/prometheus.service policy=/usr/sbin/policy-rc.d
+  if [[ ! -e $unit && ! -L $unit ]]; then
+    echo "masking $unit: only the tests start Prometheus (to use it: systemctl unmask prometheus)"
+    "${as_root[@]}" mkdir -p "${unit%/*}"
+    "${as_root[@]}" ln -s /dev/null "$unit"
+  fi
+  [[ -e $policy ]] && return
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod 755 "$policy"
+  trap '"${as_root[@]}" rm -f '"$policy" EXIT
+}
+
 # Package lists that are not there, or too old to install from, are fetched once.
 updated=0
 install() {
@@ -93,6 +108,7 @@ if [[ ${#needed[@]} -gt 0 ]]; then
     install postgresql-common
     prevent_main_cluster
   fi
+  [[ " ${needed[*]} " != *" prometheus "* ]] || prevent_prometheus_service
   install "${needed[@]}"
 fi
 if [[ ${#useful[@]} -gt 0 ]] && ! install "${useful[@]}"; then

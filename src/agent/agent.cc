@@ -8,6 +8,7 @@
 #include "agent/backup_stream.h"
 #include "agent/cluster_status.h"
 #include "agent/host.h"
+#include "agent/metrics/metric_page.h"
 #include "agent/status_json.h"
 #include "common/log.h"
 #include "config/changes.h"
@@ -29,14 +30,21 @@ Result<void> Agent::add(const ClusterConfig& cluster) {
   return {};
 }
 
-Result<std::unique_ptr<Agent>> Agent::start(Config config, Repository& repository, Clock& clock) {
+Result<std::unique_ptr<Agent>> Agent::start(Config config, Repository& repository, Clock& clock,
+                                            AgentOptions options) {
   std::unique_ptr<Agent> agent(new Agent(std::move(config), repository, clock));
   for (const auto& cluster : agent->config_.clusters) TRY(agent->add(cluster));
   const Path socket = agent->config_.agent.socket;
   TRY(create_directories_durably(socket.parent_path(), 0755));
-  http::ServerOptions options;
-  options.socket_path = socket;
-  agent->server_ = TRY(http::Server::start(std::move(options), agent->routes()));
+  http::ServerOptions unix_options;
+  unix_options.socket_path = socket;
+  agent->metrics_ = std::make_unique<Metrics>(agent->config_, repository, agent->services(),
+                                              options.storage_meter, clock, options.metrics);
+  agent->server_ = TRY(http::Server::start(std::move(unix_options), agent->routes()));
+  if (const auto& listen = agent->config_.agent.http.listen) {
+    http::TcpServerOptions tcp_options{.address = listen->address, .port = listen->port};
+    agent->tcp_server_ = TRY(http::Server::start(std::move(tcp_options), agent->public_routes()));
+  }
   for (auto& member : agent->members_) {
     member.service->start_streaming();
     member.runner->start();
@@ -55,6 +63,8 @@ void Agent::stop() {
   }
   if (server_) server_->stop();
   server_.reset();
+  tcp_server_.reset();
+  metrics_.reset();
   members_.clear();
 }
 
@@ -89,6 +99,12 @@ bool Agent::is_alive() const {
                              [](const Member& member) { return member.runner->is_alive(); });
 }
 
+std::vector<ClusterService*> Agent::services() const {
+  std::vector<ClusterService*> all;
+  for (const auto& member : members_) all.push_back(member.service.get());
+  return all;
+}
+
 http::Router Agent::routes() {
   http::Router router;
   const auto call = [this](http::Response (Agent::*handler)(const http::Request&)) {
@@ -98,6 +114,14 @@ http::Router Agent::routes() {
   router.add("POST", "/v1/clusters/{cluster}/backups", call(&Agent::take_backup));
   router.add("GET", "/v1/clusters/{cluster}/status", call(&Agent::show_cluster));
   router.add("GET", "/v1/status", call(&Agent::show_all));
+  router.add("GET", "/metrics", call(&Agent::show_metrics));
+  return router;
+}
+
+http::Router Agent::public_routes() {
+  http::Router router;
+  router.add("GET", "/metrics",
+             [this](const http::Request& request) { return show_metrics(request); });
   return router;
 }
 
@@ -160,6 +184,13 @@ http::Response Agent::show_cluster(const http::Request& request) {
   const auto status = collect_cluster_status((*member)->service->config(), status_of(**member),
                                              &repository_, "", request.stop);
   return http::Response::json(to_json(status).dump() + "\n");
+}
+
+http::Response Agent::show_metrics(const http::Request&) {
+  http::Response response;
+  response.content_type = MetricPage::kContentType;
+  response.body = metrics_->page();
+  return response;
 }
 
 http::Response Agent::show_all(const http::Request& request) {

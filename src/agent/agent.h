@@ -5,7 +5,9 @@
 //   POST /v1/clusters/{cluster}/backups                    takes a backup; see backup_stream.h
 //   GET  /v1/clusters/{cluster}/status                     one cluster
 //   GET  /v1/status                                        all of them
-// "-" stands for the only cluster there is. Statuses are JSON (status_json.h).
+//   GET  /metrics                                          for Prometheus; see metrics/metrics.h
+// "-" stands for the only cluster there is. Statuses are JSON (status_json.h). Over TCP, where that
+// is configured, there is /metrics and nothing else.
 //
 // Clusters share nothing but the repository: trouble of one never stops another. Thread-safe; the
 // repository and the clock must outlive it.
@@ -17,15 +19,23 @@
 #include "agent/cluster_jobs.h"
 #include "agent/cluster_service.h"
 #include "agent/job_runner.h"
+#include "agent/metrics/metrics.h"
 #include "config/config.h"
 #include "http/server.h"
 
 namespace pitr {
 
+struct AgentOptions {
+  const StorageMeter* storage_meter = nullptr;  // where set, it outlives the agent
+  MetricsIntervals metrics;
+};
+
 class Agent {
  public:
-  // Listens and streams when it returns. kConflict where another agent answers on the socket.
-  static Result<std::unique_ptr<Agent>> start(Config config, Repository& repository, Clock& clock);
+  // Listens and streams when it returns. kConflict where another agent answers on the socket, or
+  // another process listens on the port.
+  static Result<std::unique_ptr<Agent>> start(Config config, Repository& repository, Clock& clock,
+                                              AgentOptions options = {});
   ~Agent();
 
   // Takes over of `config` what can change while it runs (schedules, retention, how backups are
@@ -40,12 +50,14 @@ class Agent {
  private:
   Agent(Config config, Repository& repository, Clock& clock);
   http::Router routes();
+  http::Router public_routes();
   // One cluster's.
   struct Member {
     std::unique_ptr<ClusterService> service;
     std::unique_ptr<ClusterJobs> jobs;
     std::unique_ptr<JobRunner> runner;  // uses both
   };
+  std::vector<ClusterService*> services() const;
   Result<void> add(const ClusterConfig& cluster);
   static ServiceStatus status_of(const Member& member);
   Result<const Member*> find(const std::string& cluster) const;
@@ -53,12 +65,16 @@ class Agent {
   http::Response take_backup(const http::Request& request);
   http::Response show_cluster(const http::Request& request);
   http::Response show_all(const http::Request& request);
+  http::Response show_metrics(const http::Request& request);
 
   Config config_;
   Repository& repository_;
   Clock& clock_;
-  std::vector<Member> members_;           // as in the configuration
-  std::unique_ptr<http::Server> server_;  // last: its handlers use all of the above
+  std::vector<Member> members_;  // as in the configuration
+  std::unique_ptr<Metrics> metrics_;
+  // Last: their handlers use all of the above.
+  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<http::Server> tcp_server_;
 };
 
 }  // namespace pitr

@@ -37,6 +37,14 @@ SeenStreaming streaming_of(const ServiceStatus& status) {
 }  // namespace
 
 Result<std::string> ClusterJobs::run(JobKind kind, std::stop_token stop) {
+  const auto started = clock_.now();
+  auto result = run_one(kind, std::move(stop));
+  const auto outcome = result ? Outcome::kSuccess : outcome_of(result.error());
+  service_.counters().jobs.record(kind, outcome, started, clock_.now());
+  return result;
+}
+
+Result<std::string> ClusterJobs::run_one(JobKind kind, std::stop_token stop) {
   switch (kind) {
     case JobKind::kCheck:
       return check(stop);

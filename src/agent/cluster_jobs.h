@@ -17,6 +17,7 @@ class ClusterJobs final : public Jobs {
   Result<std::optional<Timestamp>> last_backup(JobKind kind, Timestamp now) override;
 
  private:
+  Result<std::string> run_one(JobKind kind, std::stop_token stop);
   Result<std::string> back_up(ReadRequest read, std::stop_token stop);
   Result<std::string> expire();
   Result<std::string> check(std::stop_token stop);

@@ -17,11 +17,18 @@ namespace pitr {
 static constexpr RetryPolicy kFirstContact{Milliseconds(200), Milliseconds(15'000), 0};
 static constexpr Milliseconds kSuperviseInterval{2'000};
 
-ClusterService::Opened::Opened(IncarnationStore store, const ClusterConfig& config, Clock& clock)
+static WalReceiverOptions receiver_options(const ClusterConfig& config, ClusterCounters& counters) {
+  auto options = wal_receiver_options(config);
+  options.segment_counts = &counters.segments;
+  return options;
+}
+
+ClusterService::Opened::Opened(IncarnationStore store, const ClusterConfig& config,
+                               ClusterCounters& counters, Clock& clock)
     : archive(store, wal_archive_options(config.wal)),
       facts(store),
-      ingest(archive, facts),
-      receiver(archive, facts, clock, wal_receiver_options(config)) {}
+      ingest(archive, facts, &counters.segments),
+      receiver(archive, facts, clock, receiver_options(config, counters)) {}
 
 ClusterService::ClusterService(Repository& repository, ClusterConfig config, Clock& clock)
     : repository_(repository),
@@ -74,7 +81,12 @@ std::shared_ptr<ClusterService::Opened> ClusterService::opened() const {
 std::shared_ptr<ClusterService::Opened> ClusterService::adopt(IncarnationStore store) {
   std::lock_guard lock(mutex_);
   if (!opened_ || opened_->archive.store().id() != store.id()) {
-    opened_ = std::make_shared<Opened>(std::move(store), config_, clock_);
+    if (opened_) {
+      const auto former = opened_->receiver.status();
+      counters_.former_connections += former.connections;
+      counters_.former_gaps += former.gaps;
+    }
+    opened_ = std::make_shared<Opened>(std::move(store), config_, counters_, clock_);
   }
   trouble_.clear();
   return opened_;
@@ -153,6 +165,13 @@ Result<bool> ClusterService::was_replaced(const Opened& opened) {
 // -----------------------------------------------------------------------------------
 
 Result<PutOutcome> ClusterService::archive_wal(const Path& path) {
+  const Stopwatch watch;
+  auto outcome = read_and_store(path);
+  counters_.count_archived(outcome, watch.elapsed());
+  return outcome;
+}
+
+Result<PutOutcome> ClusterService::read_and_store(const Path& path) {
   const auto file = TRY(read_archived_file(path));
   const auto opened = TRY(open_by_file(file));
   return store_archived_file(opened->ingest, file);
@@ -298,6 +317,7 @@ Result<BackupManifest> ClusterService::take_backup_in_turn(const BackupOptions& 
   const auto progress = begin_backup();
   auto result = run_backup(options, *progress, observer, either.get_token());
   end_backup(result);
+  counters_.count_backup(result, clock_.now());
   audit_backup(options, result);
   if (result && result->promise.unexplained_count > 0) {
     log::error("cluster {}: backup {} found {} blocks that changed without WAL", config_.name,
@@ -307,7 +327,10 @@ Result<BackupManifest> ClusterService::take_backup_in_turn(const BackupOptions& 
 }
 
 Result<ExpireReport> ClusterService::expire_in_turn() {
-  return expire_audited(repository_, config_.name, expire_options(retention_config()), "", clock_);
+  auto report =
+      expire_audited(repository_, config_.name, expire_options(retention_config()), "", clock_);
+  if (report) counters_.count_expired(*report);
+  return report;
 }
 
 // ---- Checks

@@ -19,6 +19,7 @@
 #include "agent/archived_file.h"
 #include "agent/audit_trail.h"
 #include "agent/job_turn.h"
+#include "agent/metrics/cluster_counters.h"
 #include "agent/status.h"
 #include "basebackup/base_backup.h"
 #include "common/observer.h"
@@ -74,11 +75,13 @@ class ClusterService {
 
   // Looks nothing up: as it is now.
   ServiceStatus status() const;
+  ClusterCounters& counters() { return counters_; }
 
  private:
   // One incarnation, opened.
   struct Opened {
-    Opened(IncarnationStore store, const ClusterConfig& config, Clock& clock);
+    Opened(IncarnationStore store, const ClusterConfig& config, ClusterCounters& counters,
+           Clock& clock);
     WalArchive archive;
     FactsStore facts;
     SegmentIngest ingest;
@@ -93,6 +96,7 @@ class ClusterService {
   Result<std::shared_ptr<Opened>> open_by_file(const ArchivedFile& file);
   std::shared_ptr<Opened> adopt(IncarnationStore store);
   std::shared_ptr<Opened> opened() const;
+  Result<PutOutcome> read_and_store(const Path& path);
   void note_trouble(const Error& error);
   Result<BaseBackupRequest> backup_request(const BackupOptions& options, Observer& observer) const;
   BackupConfig backup_config() const;
@@ -106,6 +110,7 @@ class ClusterService {
   Repository& repository_;
   const ClusterConfig config_;
   Clock& clock_;
+  ClusterCounters counters_;
   std::stop_source stop_;
   JobTurn turn_;
   mutable std::mutex mutex_;

@@ -25,6 +25,19 @@ static std::string to_text(SlotWalStatus status) {
   return "unknown";
 }
 
+// Of WAL that the server keeps for the slot.
+static Result<std::uint64_t> retained_bytes(Connection& connection, Lsn restart_lsn,
+                                            std::stop_token stop) {
+  const auto rows =
+      TRY(connection.query("SELECT CASE WHEN pg_is_in_recovery() "
+                           "THEN coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) "
+                           "ELSE pg_current_wal_lsn() END AS wal_end",
+                           {}, stop));
+  const auto row = TRY(rows.only_row());
+  const auto end = TRY(row.lsn("wal_end"));
+  return end > restart_lsn ? end - restart_lsn : 0;
+}
+
 Result<SlotReport> report_slot(const ClusterConfig& config, std::stop_token stop) {
   ConnectionOptions options;
   options.application_name = "pitr status";
@@ -39,6 +52,10 @@ Result<SlotReport> report_slot(const ClusterConfig& config, std::stop_token stop
   report.wal_status = to_text(found->wal_status);
   report.restart_lsn = found->restart_lsn;
   report.safe_wal_size_bytes = found->safe_wal_size_bytes;
+  if (found->restart_lsn) {
+    const auto retained = retained_bytes(connection, *found->restart_lsn, stop);
+    if (retained) report.retained_bytes = *retained;  // a standby may know no position yet
+  }
   return report;
 }
 

@@ -40,9 +40,9 @@ Result<std::unique_ptr<RepositoryAccess>> RepositoryAccess::open(const Config& c
                                                                  const Clock& clock) {
   const auto key = TRY(read_encryption_key(config.encryption));
   auto storage = TRY(open_storage(config.repository, clock));
-  auto repository = TRY(Repository::open(*storage, key));
-  return std::unique_ptr<RepositoryAccess>(
-      new RepositoryAccess(std::move(storage), std::move(repository)));
+  std::unique_ptr<RepositoryAccess> access(new RepositoryAccess(std::move(storage)));
+  access->repository_ = TRY(Repository::open(access->measured_, key));
+  return access;
 }
 
 static Result<bool> repository_exists(Storage& storage) {

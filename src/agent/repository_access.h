@@ -15,6 +15,7 @@
 #include "repository/expire/expire.h"
 #include "repository/repository.h"
 #include "repository/wal/wal_archive.h"
+#include "storage/measured/measured_storage.h"
 #include "walreceiver/wal_receiver.h"
 
 namespace pitr {
@@ -24,13 +25,16 @@ class RepositoryAccess {
   // Errors as of Repository::open(), and those of the key's source.
   static Result<std::unique_ptr<RepositoryAccess>> open(const Config& config, const Clock& clock);
 
-  Storage& storage() { return *storage_; }
+  Storage& storage() { return measured_; }
+  const StorageMeter& meter() const { return meter_; }
   Repository& repository() { return *repository_; }
 
  private:
-  RepositoryAccess(std::unique_ptr<Storage> storage, std::unique_ptr<Repository> repository)
-      : storage_(std::move(storage)), repository_(std::move(repository)) {}
+  explicit RepositoryAccess(std::unique_ptr<Storage> storage)
+      : storage_(std::move(storage)), measured_(*storage_, meter_) {}
   std::unique_ptr<Storage> storage_;
+  StorageMeter meter_;
+  MeasuredStorage measured_;
   std::unique_ptr<Repository> repository_;
 };
 

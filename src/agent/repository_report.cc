@@ -89,6 +89,10 @@ void forget_long_texts(BackupManifest& manifest) {
 
 }  // namespace
 
+std::string_view backup_type(const BackupManifest& manifest) {
+  return manifest.reading == BackupReading::kChangedBlocks ? "incremental" : "full";
+}
+
 Result<RepositoryReport> report_repository(const IncarnationStore& store) {
   const WalArchive archive(store);
   const FactsStore facts(store);
@@ -105,6 +109,14 @@ Result<RepositoryReport> report_repository(const IncarnationStore& store) {
   if (!manifests.empty()) {
     report.last_backup = manifests.back();
     forget_long_texts(*report.last_backup);
+  }
+  for (const std::string_view type : {"full", "incremental"}) {
+    const auto last = std::find_if(manifests.rbegin(), manifests.rend(), [&](const auto& manifest) {
+      return backup_type(manifest) == type;
+    });
+    if (last == manifests.rend()) continue;
+    report.last_of_types.push_back(*last);
+    forget_long_texts(report.last_of_types.back());
   }
   TRY(add_windows(report, archive, facts, manifests));
   const auto free_bytes = store.storage().free_bytes();

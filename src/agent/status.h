@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/findings.h"
@@ -65,8 +66,13 @@ struct RepositoryReport {
   std::uint64_t unfinished_count = 0;  // backups under way, or dead attempts
   std::uint64_t stored_backup_bytes = 0;
   std::optional<BackupManifest> last_backup;  // without its long texts
+  // The newest of each type (backup_type()) that there is, the same.
+  std::vector<BackupManifest> last_of_types;
   std::optional<std::uint64_t> free_bytes;
 };
+
+// "incremental" where only changed blocks were read, else "full".
+std::string_view backup_type(const BackupManifest& manifest);
 
 struct SlotReport {
   bool exists = false;
@@ -74,6 +80,7 @@ struct SlotReport {
   std::string wal_status;
   std::optional<Lsn> restart_lsn;
   std::optional<std::int64_t> safe_wal_size_bytes;
+  std::optional<std::uint64_t> retained_bytes;  // WAL from restart_lsn to the server's end
 };
 
 struct ClusterStatus {

@@ -48,7 +48,7 @@ Json to_json(const BackupManifest& m) {
           {"system_identifier", std::to_string(m.incarnation.system_identifier)},
           {"server_version_num", m.server_version_num},
           {"method", m.method == BackupMethod::kLocal ? "local" : "remote"},
-          {"type", m.reading == BackupReading::kChangedBlocks ? "incremental" : "full"},
+          {"type", backup_type(m)},
           {"parent", m.parent ? Json(m.parent->text()) : Json()},
           {"read_by", to_string(m.reading)},
           {"reason", text_or_null(m.reading_reason)},

@@ -79,6 +79,18 @@ struct ScheduleConfig {
   friend bool operator==(const ScheduleConfig&, const ScheduleConfig&) = default;
 };
 
+// What the operator promises, for alert rules to hold the metrics against; pitr doesn't act on it.
+struct ObjectivesConfig {
+  Milliseconds rpo = std::chrono::hours(1);          // at most so much may be lost
+  Milliseconds rto = std::chrono::minutes(30);       // a restore takes no longer
+  Milliseconds backup_age = std::chrono::hours(26);  // the newest backup is no older
+  Milliseconds verification_age = std::chrono::hours(24 * 30);
+  Milliseconds key_age = std::chrono::hours(24 * 365);
+  // How fast a restore goes here, for the estimate that is held against rto.
+  std::uint64_t restore_bytes_per_second = 100ull << 20;
+  std::uint64_t replay_bytes_per_second = 32ull << 20;
+};
+
 struct ClusterConfig {
   std::string name;  // [a-z0-9][a-z0-9_-]{0,62}
   // As libpq takes it; never with a password (PGPASSFILE and ~/.pgpass are for that).
@@ -91,6 +103,8 @@ struct ClusterConfig {
   SpoolConfig spool;
   RetentionConfig retention;  // filled in: what the section "retention" at the top says
   ScheduleConfig schedule;    // filled in: the same with "schedule"
+  RetentionConfig retention;    // filled in: what the section "retention" at the top says
+  ObjectivesConfig objectives;  // filled in: the same, "objectives"
 };
 
 struct RepositoryConfig {
@@ -105,8 +119,22 @@ struct EncryptionConfig {
   friend bool operator==(const EncryptionConfig&, const EncryptionConfig&) = default;
 };
 
+// A numeric address and a port.
+struct ListenAddress {
+  std::string address;
+  std::uint16_t port = 0;
+};
+
+// What the agent serves over TCP. In plain text and without a password, so it answers to this
+// machine alone unless allow_remote says otherwise.
+struct HttpConfig {
+  std::optional<ListenAddress> listen;  // none: nothing
+  bool allow_remote = false;
+};
+
 struct AgentConfig {
   Path socket = "/run/pitr/agent.sock";
+  HttpConfig http;
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kText;
   Path state_directory = "/var/lib/pitr/agent";  // what it may lose
@@ -119,6 +147,8 @@ struct Config {
   AgentConfig agent;
   RetentionConfig retention;  // of clusters that say nothing else
   ScheduleConfig schedule;    // the same
+  RetentionConfig retention;    // of clusters that say nothing else
+  ObjectivesConfig objectives;  // the same
 
   // The cluster called `name`, or the only one where `name` is empty; else nullptr.
   const ClusterConfig* find_cluster(std::string_view name) const {

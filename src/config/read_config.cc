@@ -6,6 +6,8 @@
 #include <thread>
 
 #include "config/conninfo.h"
+#include "config/listen_address.h"
+#include "config/read_objectives.h"
 #include "config/read_retention.h"
 #include "config/read_schedule.h"
 #include "config/section.h"
@@ -92,6 +94,26 @@ void read_encryption(const YamlNode& node, Problems& problems, EncryptionConfig&
   }
 }
 
+void read_http(const YamlNode& node, Problems& problems, HttpConfig& into) {
+  Section section(node, "http", problems);
+  std::string text;
+  const auto* given = section.read_text("listen", text);
+  section.read_bool("allow_remote", into.allow_remote);
+  if (!given) return;
+  const auto listen = parse_listen_address(text);
+  if (!listen) {
+    section.problem(*given, fmt::format("\"listen\": {}", listen.error().message()));
+  } else if (!is_loopback(*listen) && !into.allow_remote) {
+    section.problem(
+        *given, fmt::format("\"listen\": other machines can reach {}, in plain text and without "
+                            "a password; listen on 127.0.0.1, or write \"allow_remote: true\" "
+                            "beside it",
+                            text));
+  } else {
+    into.listen = *listen;
+  }
+}
+
 void read_agent(const YamlNode& node, Problems& problems, AgentConfig& into) {
   Section section(node, "agent", problems);
   const auto* socket = section.read_path("socket", into.socket);
@@ -109,6 +131,7 @@ void read_agent(const YamlNode& node, Problems& problems, AgentConfig& into) {
                                    {"error", log::Level::kError}});
   section.read_choice<log::Format>("log_format", into.log_format,
                                    {{"text", log::Format::kText}, {"json", log::Format::kJson}});
+  read_http(section.take_section("http"), problems, into.http);
 }
 
 void check_connection(Section& section, const YamlNode& node, const std::string& connection) {
@@ -240,6 +263,8 @@ ClusterConfig read_cluster(const YamlEntry& entry, Problems& problems, const Con
   read_retention(section.take_section("retention"), problems, cluster.retention);
   cluster.schedule = config.schedule;
   read_schedule(section.take_section("schedule"), problems, cluster.schedule);
+  cluster.objectives = config.objectives;
+  read_objectives(section.take_section("objectives"), problems, cluster.objectives);
   return cluster;
 }
 
@@ -313,6 +338,7 @@ Config read_config(const YamlNode& root, Problems& problems) {
   read_agent(section.take_section("agent"), problems, config.agent);
   read_retention(section.take_section("retention"), problems, config.retention);
   read_schedule(section.take_section("schedule"), problems, config.schedule);
+  read_objectives(section.take_section("objectives"), problems, config.objectives);
   read_clusters(section.take_section("clusters"), problems, config);
   return config;
 }

@@ -9,6 +9,7 @@
 #include "agent/agent.h"
 #include "agent/repository_access.h"
 #include "common/log.h"
+#include "config/listen_address.h"
 #include "config/load.h"
 #include "postgres/connection.h"
 #include "programs/exit_codes.h"
@@ -71,8 +72,11 @@ Result<void> run(const Options& options) {
   auto access = TRY(RepositoryAccess::open(config, clock));
   describe(config, file, *access);
   const auto socket = config.agent.socket;
-  auto agent = TRY(Agent::start(std::move(config), access->repository(), clock));
+  const auto listen = config.agent.http.listen;
+  auto agent = TRY(Agent::start(std::move(config), access->repository(), clock,
+                                {.storage_meter = &access->meter(), .metrics = {}}));
   log::info("answering on {}", socket.native());
+  if (listen) log::info("metrics on http://{}/metrics", to_string(*listen));
   reload_signal.start([&] {
     service.tell("RELOADING=1");
     reload(options, file, *agent);

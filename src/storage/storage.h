@@ -119,6 +119,8 @@ class Storage {
 
   // Free bytes where the backend can tell.
   virtual Result<std::optional<std::uint64_t>> free_bytes() { return std::nullopt; }
+  // How many there are in all, used and free; where the backend has a limit.
+  virtual Result<std::optional<std::uint64_t>> capacity_bytes() { return std::nullopt; }
 };
 
 // All pages of list(), up to limit objects (kInvalid beyond it).

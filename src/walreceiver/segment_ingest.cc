@@ -59,14 +59,27 @@ Result<void> SegmentIngest::compare_with_streamed(SegmentId segment, ByteView by
 }
 
 Result<PutOutcome> SegmentIngest::put(SegmentId segment, ByteView bytes) {
+  auto outcome = compare_and_store(segment, bytes);
+  if (counts_ != nullptr) counts_->add(SegmentWay::kArchived, outcome);
+  return outcome;
+}
+
+Result<PutOutcome> SegmentIngest::put_streamed(SegmentId segment, ByteView bytes,
+                                               std::optional<wal::Carry> carry) {
+  auto outcome = store(segment, bytes, std::move(carry));
+  if (counts_ != nullptr) counts_->add(SegmentWay::kStreamed, outcome);
+  return outcome;
+}
+
+Result<PutOutcome> SegmentIngest::compare_and_store(SegmentId segment, ByteView bytes) {
   TRY(check_identity(segment, bytes));
   TRY(compare_with_streamed(segment, bytes));
-  return put_streamed(segment, bytes);
+  return store(segment, bytes, std::nullopt);
 }
 
 // Decoded before it's stored: a damaged segment would stand in the way of the right one.
-Result<PutOutcome> SegmentIngest::put_streamed(SegmentId segment, ByteView bytes,
-                                               std::optional<wal::Carry> carry) {
+Result<PutOutcome> SegmentIngest::store(SegmentId segment, ByteView bytes,
+                                        std::optional<wal::Carry> carry) {
   TRY(check_identity(segment, bytes));
   TRY(compare_with_ancestors(archive_, segment, bytes));
   auto derived = TRY(derive_facts(segment, bytes, std::move(carry)));

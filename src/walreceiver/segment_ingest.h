@@ -16,12 +16,15 @@
 #include "repository/wal/facts_store.h"
 #include "repository/wal/lineage.h"
 #include "repository/wal/wal_archive.h"
+#include "walreceiver/segment_counts.h"
 
 namespace pitr {
 
 class SegmentIngest {
  public:
-  SegmentIngest(WalArchive& archive, FactsStore& facts) : archive_(archive), facts_(facts) {}
+  // counts: where put() and put_streamed() are counted; may be null, else it must outlive this.
+  SegmentIngest(WalArchive& archive, FactsStore& facts, SegmentCounts* counts = nullptr)
+      : archive_(archive), facts_(facts), counts_(counts) {}
 
   WalArchive& archive() { return archive_; }
   FactsStore& facts() { return facts_; }
@@ -51,6 +54,8 @@ class SegmentIngest {
   }
 
  private:
+  Result<PutOutcome> compare_and_store(SegmentId segment, ByteView bytes);
+  Result<PutOutcome> store(SegmentId segment, ByteView bytes, std::optional<wal::Carry> carry);
   Result<void> check_identity(SegmentId segment, ByteView bytes) const;
   struct NewFacts {
     wal::SegmentFacts facts;
@@ -72,6 +77,7 @@ class SegmentIngest {
 
   WalArchive& archive_;
   FactsStore& facts_;
+  SegmentCounts* const counts_;
   mutable std::mutex mutex_;
   // The carry out of the segment that came last: segments mostly come in order.
   std::optional<std::pair<SegmentId, wal::Carry>> last_carry_;

@@ -33,7 +33,7 @@ StreamSession::StreamSession(WalReceiver& receiver, ReplicationConnection connec
     : receiver_(receiver),
       options_(receiver.options_),
       stop_(std::move(stop)),
-      ingest_(receiver.archive_, receiver.facts_),
+      ingest_(receiver.archive_, receiver.facts_, receiver.options_.segment_counts),
       sealer_(ingest_),
       connection_(std::move(connection)),
       sql_(std::move(sql)),

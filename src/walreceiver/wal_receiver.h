@@ -24,6 +24,7 @@
 #include "postgres/replication.h"
 #include "repository/wal/facts_store.h"
 #include "repository/wal/wal_archive.h"
+#include "walreceiver/segment_counts.h"
 #include "walreceiver/start_position.h"
 
 namespace pitr {
@@ -37,6 +38,7 @@ struct WalReceiverOptions {
   Milliseconds watermark_interval{5'000};
   Milliseconds first_reconnect_delay{200};
   Milliseconds longest_reconnect_delay{30'000};
+  SegmentCounts* segment_counts = nullptr;  // where set, it outlives the receiver
 };
 
 enum class WalReceiverState { kConnecting, kStreaming, kWaiting, kStopped };

@@ -293,6 +293,7 @@ TEST(LocalStorageOnSimulatedFilesTest, AFullDiskIsTransientAndLeavesWhatWasAckno
   World world(1);
   world.files->set_capacity(100'000);
   EXPECT_EQ(world.storage->free_bytes().value(), 100'000u);
+  EXPECT_EQ(world.storage->capacity_bytes().value(), 100'000u);
   auto appender = world.storage->start_append(key("t")).value();
   ASSERT_TRUE(appender->append(Bytes(30'000)));
   const auto full = world.storage->put(key("large"), Bytes(90'000));

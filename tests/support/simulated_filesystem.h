@@ -56,6 +56,10 @@ class SimulatedFileSystem final : public FileSystem {
   Result<void> sync_file(const std::string& path) override;
   Result<void> visit_entries(const std::string& path, const EntryVisitor& visit) override;
   Result<std::uint64_t> free_bytes() override;
+  Result<std::uint64_t> capacity_bytes() override {
+    const std::lock_guard lock(mutex_);
+    return capacity_bytes_;
+  }
 
  private:
   struct Node;

@@ -80,6 +80,8 @@ class FileSystem {
   virtual Result<void> visit_entries(const std::string& path, const EntryVisitor& visit) = 0;
 
   virtual Result<std::uint64_t> free_bytes() = 0;
+  // Used by anybody, and free for us. (What is set aside for root is neither.)
+  virtual Result<std::uint64_t> capacity_bytes() = 0;
 };
 
 // The machine's own, below a directory that exists. The directory is kept open, so what is found

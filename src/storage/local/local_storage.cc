@@ -299,4 +299,9 @@ Result<std::optional<std::uint64_t>> LocalStorage::free_bytes() {
   return std::optional<std::uint64_t>(bytes);
 }
 
+Result<std::optional<std::uint64_t>> LocalStorage::capacity_bytes() {
+  const auto bytes = TRY(files_->capacity_bytes());
+  return std::optional<std::uint64_t>(bytes);
+}
+
 }  // namespace pitr

@@ -55,6 +55,7 @@ class LocalStorage final : public Storage {
   bool supports_append() const override { return true; }
   Result<std::unique_ptr<Appender>> start_append(const ObjectKey& key) override;
   Result<std::optional<std::uint64_t>> free_bytes() override;
+  Result<std::optional<std::uint64_t>> capacity_bytes() override;
 
  private:
   friend class LocalUpload;

@@ -173,6 +173,13 @@ class PosixFileSystem final : public FileSystem {
     return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
   }
 
+  Result<std::uint64_t> capacity_bytes() override {
+    struct statvfs status{};
+    if (::fstatvfs(root_.fd(), &status) != 0) return failed("asking for the size of", "");
+    const auto blocks = std::uint64_t{status.f_blocks} - status.f_bfree + status.f_bavail;
+    return blocks * status.f_frsize;
+  }
+
  private:
   static const char* relative(const std::string& path) { return path.empty() ? "." : path.c_str(); }
 

@@ -35,6 +35,7 @@ class RetryingStorage final : public Storage {
     return inner_.start_append(key);
   }
   Result<std::optional<std::uint64_t>> free_bytes() override { return inner_.free_bytes(); }
+  Result<std::optional<std::uint64_t>> capacity_bytes() override { return inner_.capacity_bytes(); }
 
  private:
   Storage& inner_;

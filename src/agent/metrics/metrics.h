@@ -1,0 +1,93 @@
+// The agent's metrics: one page for each scrape, put together from what is in memory, in a moment,
+// whatever hangs. What isn't in memory (the slot, what the repository holds) is looked up by
+// threads of its own from time to time; while database or repository are away, the last values
+// stay, with the time when they were found. docs/metrics.md describes every metric.
+//
+// A thread for each cluster asks its server; one asks the repository whether it answers, another
+// one lists it, cluster after cluster. Listing rests twenty times as long as it took.
+//
+// Thread-safe. Services, repository, meter and clock must outlive it. The destructor waits for
+// looks that are under way, so as long as storage hangs.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "agent/cluster_service.h"
+#include "agent/metrics/observed.h"
+#include "agent/metrics/survey.h"
+#include "config/config.h"
+#include "storage/measured/storage_meter.h"
+
+namespace pitr {
+
+class MetricPage;
+
+struct MetricsIntervals {
+  Milliseconds server{15'000};
+  Milliseconds probe{15'000};      // whether the repository answers, and its free space
+  Milliseconds report{60'000};     // backups and recovery windows; at least
+  Milliseconds survey{3'600'000};  // everything that is stored; at least, but for new backups
+  Milliseconds patience{10'000};   // what takes longer is down
+};
+
+struct RepositoryProbe {
+  std::optional<std::uint64_t> free_bytes;
+  std::optional<std::uint64_t> capacity_bytes;
+};
+
+// What is known of one cluster besides its service's own status.
+struct ClusterObservations {
+  explicit ClusterObservations(ClusterService& observed, Milliseconds patience)
+      : service(observed), server(patience), report(patience), survey(patience) {}
+  ClusterService& service;
+  Observed<SlotReport> server;
+  Observed<RepositoryReport> report;
+  Observed<ClusterSurvey> survey;
+  // Guarded by Metrics' mutex.
+  SteadyTime next_report;
+  SteadyTime next_survey;
+};
+
+class Metrics {
+ public:
+  // meter: null where nothing measures the storage.
+  Metrics(const Config& config, Repository& repository,
+          const std::vector<ClusterService*>& services, const StorageMeter* meter, Clock& clock,
+          MetricsIntervals intervals = {});
+  ~Metrics();
+
+  // All of it, in Prometheus' text format.
+  std::string page() const;
+
+ private:
+  void watch_server(ClusterObservations& cluster, std::stop_token stop);
+  void probe(std::stop_token stop);
+  void list(std::stop_token stop);
+  ClusterObservations* next_to_list(std::stop_token stop, bool& survey);
+  ClusterObservations* first_due() const;
+  void list_one(ClusterObservations& cluster, bool survey);
+  void write_repository(MetricPage& page) const;
+
+  const Config& config_;
+  Repository& repository_;
+  const StorageMeter* const meter_;
+  Clock& clock_;
+  const MetricsIntervals intervals_;
+  Observed<RepositoryProbe> probe_;
+  Observed<KeySurvey> keys_;
+  std::mutex mutex_;
+  std::condition_variable_any due_;
+  std::vector<std::unique_ptr<ClusterObservations>> clusters_;
+  std::vector<std::jthread> threads_;  // last: they use all of the above
+};
+
+// One cluster's part of the page.
+void write_cluster(MetricPage& page, const ClusterObservations& cluster, const Clock& clock);
+// The process, as Prometheus' own libraries have it, and the build.
+void write_process(MetricPage& page);
+
+}  // namespace pitr
