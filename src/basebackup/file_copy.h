@@ -12,7 +12,7 @@
 #include "basebackup/copy_task.h"
 #include "basebackup/directory_walk.h"
 #include "basebackup/promise_check.h"
-#include "basebackup/rate_limit.h"
+#include "common/rate_limit.h"
 #include "common/observer.h"
 #include "repository/backup/backup_writer.h"
 

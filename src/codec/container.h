@@ -45,7 +45,10 @@ enum class ContainerKind : std::uint8_t {
   kTrash = 15,
   kLease = 16,
   kPin = 17,
+  kVerified = 18,     // of a backup
+  kDamagedPack = 19,  // that verification found
   kAudit = 20,
+  kVerifications = 21,  // when packs and WAL were verified last
 };
 
 // Bound into every frame: a container opens only under the name and kind it was written for.
@@ -128,6 +131,10 @@ class ContainerReader {
   std::uint64_t sealed_offset(
       std::uint32_t frame) const;  // frame_count() gives the footer's offset
 
+  // kCorrupt where the header at the container's beginning isn't that of its end, which alone is
+  // needed for reading.
+  Result<void> check_header() const;
+
   // Replaces `into`. Several adjacent frames take one read.
   Result<void> read_frame(std::uint32_t frame, Bytes& into) const;
   Result<void> read_frames(std::uint32_t first, std::uint32_t count, Bytes& into) const;
@@ -170,8 +177,9 @@ class ContainerScanner {
 };
 
 // Scrubbing: checks the digests over the stored bytes, without any key. Errors name the frame, but
-// not the object.
+// not the object. With an identity: that it is the object of this kind and name, too.
 Result<void> verify_container(const ByteSource& source);
+Result<void> verify_container(const ByteSource& source, const ContainerIdentity& identity);
 
 // A whole small object in one go.
 Result<Bytes> seal_object(const ContainerIdentity& identity, const ContainerOptions& options,

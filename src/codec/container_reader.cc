@@ -52,6 +52,7 @@ struct ContainerReader::Impl {
   const ByteSource& source;
   std::string object_name;
   FrameSecrets secrets;
+  HeaderBytes header{};  // as the end has it
   std::uint32_t frame_count = 0;
   std::vector<IndexRow> index{};  // one more than frames: the footer, whose plain offset is the end
   Digest128 plain_digest{};
@@ -162,6 +163,7 @@ Result<ContainerReader> ContainerReader::open(const ByteSource& source,
   auto impl = std::unique_ptr<Impl>(
       new Impl{.source = source, .object_name = object, .secrets = std::move(secrets)});
   impl->index = TRY(with_context(read_index(end), object));
+  impl->header = end.trailer.header_bytes;
   impl->frame_count = end.trailer.frame_count;
   if (load<std::uint64_t>(footer.data()) != impl->index.back().plain_offset) {
     return Error::corrupt(object + ": the frame table does not fit the footer");
@@ -303,15 +305,39 @@ static Result<void> verify_frames(const ByteSource& source, const ContainerEnd& 
   return {};
 }
 
-Result<void> verify_container(const ByteSource& source) {
-  const auto end = TRY(read_end(source, "the object"));
+static Result<void> compare_header(const ByteSource& source, const HeaderBytes& expected) {
   HeaderBytes header;
   TRY(source.read_at(0, header));
-  if (header != end.trailer.header_bytes) {
-    return Error::corrupt("the container's header is damaged");
-  }
+  if (header == expected) return {};
+  return Error::corrupt("the container's header is damaged");
+}
+
+Result<void> ContainerReader::check_header() const {
+  return with_context(compare_header(impl_->source, impl_->header), impl_->object_name);
+}
+
+static Result<void> check_identity(const Header& header, const ContainerIdentity& identity) {
+  const auto context = context_of(header, identity);
+  const bool same = std::ranges::equal(header.identity_check,
+                                       ByteView(context).first(header.identity_check.size()));
+  if (header.kind == identity.kind && same) return {};
+  return Error::corrupt("it holds another object: it was moved, or exchanged");
+}
+
+static Result<void> verify(const ByteSource& source, const ContainerIdentity* identity) {
+  const auto end = TRY(read_end(source, "the object"));
+  TRY(compare_header(source, end.trailer.header_bytes));
+  if (identity) TRY(check_identity(end.trailer.header, *identity));
   const auto index = TRY(read_index(end));
   return verify_frames(source, end, index);
+}
+
+Result<void> verify_container(const ByteSource& source) {
+  return verify(source, nullptr);
+}
+
+Result<void> verify_container(const ByteSource& source, const ContainerIdentity& identity) {
+  return verify(source, &identity);
 }
 
 }  // namespace pitr

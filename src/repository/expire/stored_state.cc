@@ -60,7 +60,7 @@ Result<bool> StateReader::read_backups(StoredState& state) {
   for (const auto& [id, stored] : state.backup_objects) {
     const bool is_published = find(stored, store_.names().backup_json(id)) != nullptr;
     if (is_published && TRY(read_published(id, state))) continue;
-    // Of one that is still listed the next time a removal was undone, or the manifest is lost.
+    // One that is still listed the next time came back by itself: its removal was undone.
     if (is_published && gone_.insert(id).second) return false;
     TRY(read_attempt(id, state));
   }

@@ -1,4 +1,4 @@
-#include "basebackup/rate_limit.h"
+#include "common/rate_limit.h"
 
 #include <algorithm>
 

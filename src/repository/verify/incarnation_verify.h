@@ -1,0 +1,68 @@
+// Verification of one incarnation, in steps; verify.cc puts them in order. One thread at a time,
+// which starts workers of its own.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "repository/backup/backup_reader.h"
+#include "repository/expire/trash.h"
+#include "repository/verify/backup_check.h"
+#include "repository/verify/findings.h"
+#include "repository/verify/object_check.h"
+#include "repository/verify/stored_objects.h"
+#include "repository/wal/wal_coverage.h"
+
+namespace pitr {
+
+class IncarnationVerify {
+ public:
+  IncarnationVerify(IncarnationStore store, const VerifyOptions& options, ReadMeter& meter);
+
+  // What is there, and what the backups need.
+  Result<void> read();
+  bool has_backup(const BackupId& backup) const;
+  std::uint64_t bytes_to_read() const;
+  void check_objects();
+  void check_needs();
+  // Full only, once the objects are checked.
+  void check_backups();
+  void finish(VerifyReport& report);
+
+ private:
+  struct Backup {
+    BackupId id;
+    std::optional<BackupManifest> manifest;  // none: it can't be read
+    std::set<std::string> needs;             // names of objects, once check_needs() is through
+    BackupVerdict verdict = BackupVerdict::kGood;
+  };
+  Result<void> read_backups();
+  void choose_objects();
+  bool is_wanted(const ObjectKey& key) const;
+  void check_object(const StoredObject& object);
+  void check_contents(const Backup& backup);
+  void check_wal_of(Backup& backup, const WalArchive& archive, const FactsStore& facts);
+  ObjectKey note_end_of_wal(const WalCoverage& coverage, const TimelineHistory& history, Lsn from);
+  void check_window(const WalArchive& archive, const FactsStore& facts);
+  void check_histories();
+  void check_segments_of_facts();
+  // True where nothing stands under the name, and nothing is known to the contrary.
+  bool is_gone(const ObjectKey& key);
+  void judge();
+  std::optional<LostWal> lost_by(const ObjectKey& key) const;
+
+  const IncarnationStore store_;
+  const VerifyOptions& options_;
+  ReadMeter& meter_;
+  const ObjectCheck objects_check_;
+  Findings findings_;
+  StoredObjects stored_;
+  std::optional<Trash> trash_;
+  std::vector<Backup> backups_;
+  std::vector<const StoredObject*> objects_;  // to be checked by themselves
+  std::vector<std::vector<SegmentId>> runs_;  // full: segments, which are decoded
+};
+
+}  // namespace pitr

@@ -1,0 +1,173 @@
+// What has to be there: the steps of IncarnationVerify that look for what is missing.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "repository/verify/incarnation_verify.h"
+
+namespace pitr {
+
+bool IncarnationVerify::is_gone(const ObjectKey& key) {
+  const auto stored = store_.storage().stat(key);
+  return !stored && stored.error().kind() == ErrorKind::kNotFound;
+}
+
+void IncarnationVerify::check_needs() {
+  const WalArchive archive(store_);
+  const FactsStore facts(store_);
+  for (auto& backup : backups_) {
+    if (meter_.is_stopped() || findings_.storage_is_away()) {
+      findings_.skipped(store_.names().backup_manifest(backup.id));
+      continue;
+    }
+    check_contents(backup);
+    check_wal_of(backup, archive, facts);
+  }
+  if (options_.backup || meter_.is_stopped() || findings_.storage_is_away()) return;
+  check_histories();
+  check_segments_of_facts();
+  check_window(archive, facts);
+}
+
+void IncarnationVerify::check_contents(const Backup& backup) {
+  for (const auto& name : backup.needs) {
+    const auto key = ObjectKey::from_parts(name);
+    if (stored_.find(key) || findings_.has(key)) continue;
+    // Written since the names were listed, or expired with its backup.
+    if (!is_gone(key) || is_gone(store_.names().backup_json(backup.id))) continue;
+    findings_.add_missing(key, Error::corrupt(name + " is missing"));
+  }
+}
+
+// The segment at which coverage ends: the one that is missing, or that can't be read on.
+static SegmentId end_of(const WalCoverage& coverage, const TimelineHistory& history, Lsn from,
+                        SegmentSize size, const StoredObjects& stored,
+                        const layout::Incarnation& names) {
+  if (coverage.segments.empty()) return {history.timeline_at(from), size.number_of(from)};
+  const auto& last = coverage.segments.back();
+  const auto number = last.segment.number + 1;
+  const SegmentId next{history.timeline_at(size.start_of(number)), number};
+  const bool next_is_stored = stored.find(names.segment(next)) != nullptr;
+  // Where nothing was said of damage, the records in the last one end.
+  const bool ends_in_last = !last.is_complete || (next_is_stored && !coverage.damage);
+  return ends_in_last ? last.segment : next;
+}
+
+// Tells why the WAL ends there, unless that is known. Gives the object at which it does.
+ObjectKey IncarnationVerify::note_end_of_wal(const WalCoverage& coverage,
+                                             const TimelineHistory& history, Lsn from) {
+  const auto& names = store_.names();
+  if (!coverage.segments.empty()) {
+    // Records that begin in a damaged segment can't be put together in the next one.
+    const auto last = names.segment(coverage.segments.back().segment);
+    if (findings_.has(last)) return last;
+  }
+  const auto segment = end_of(coverage, history, from, store_.segment_size(), stored_, names);
+  const auto key = names.segment(segment);
+  const auto tails = list_tails(store_, segment);
+  if (tails && !tails->empty() && is_gone(key)) {
+    const auto& tail = tails->front();
+    if (!findings_.has(tail)) findings_.add_missing(tail, Error::corrupt(coverage.ended_by));
+    return tail;
+  }
+  if (findings_.has(key)) return key;
+  if (is_gone(key)) {
+    findings_.add_missing(key, Error::corrupt(coverage.ended_by));
+  } else {
+    findings_.add(key, coverage.damage.value_or(Error::corrupt(coverage.ended_by)));
+  }
+  return key;
+}
+
+void IncarnationVerify::check_wal_of(Backup& backup, const WalArchive& archive,
+                                     const FactsStore& facts) {
+  if (!backup.manifest) return;
+  const auto& manifest = *backup.manifest;
+  const auto& names = store_.names();
+  const auto history_key = names.history(manifest.timeline);
+  const auto history = stored_history(archive, manifest.timeline);
+  if (manifest.timeline != TimelineId(1)) backup.needs.insert(history_key.text());
+  if (!history) {
+    if (!is_gone(history_key)) return findings_.add(history_key, history.error());
+    return findings_.add_missing(history_key, Error::corrupt(history_key.text() + " is missing"));
+  }
+  const auto coverage =
+      wal_coverage(archive, facts, *history, manifest.start_lsn, manifest.stop_lsn);
+  if (!coverage) return findings_.add(names.backup_manifest(backup.id), coverage.error());
+  for (const auto& covered : coverage->segments) {
+    if (covered.is_complete) {
+      backup.needs.insert(names.segment(covered.segment).text());
+      continue;
+    }
+    const auto tails = list_tails(store_, covered.segment);
+    if (!tails) continue;
+    for (const auto& tail : *tails) backup.needs.insert(tail.text());
+  }
+  if (coverage->ended_by.empty() || is_gone(names.backup_json(backup.id))) return;
+  backup.needs.insert(note_end_of_wal(*coverage, *history, manifest.start_lsn).text());
+}
+
+// From the newest backup on no WAL may be missing before other WAL.
+void IncarnationVerify::check_window(const WalArchive& archive, const FactsStore& facts) {
+  if (backups_.empty() || !backups_.back().manifest) return;
+  const auto& manifest = *backups_.back().manifest;
+  const auto history = stored_history(archive, manifest.timeline);
+  if (!history) return;  // told already
+  const auto coverage = wal_coverage(archive, facts, *history, manifest.start_lsn);
+  if (!coverage)
+    return findings_.add(store_.names().backup_manifest(manifest.id), coverage.error());
+  if (coverage->has_gap) note_end_of_wal(*coverage, *history, manifest.start_lsn);
+}
+
+void IncarnationVerify::check_histories() {
+  std::set<TimelineId> timelines;
+  for (const auto& object : stored_.objects) {
+    const auto timeline = store_.names().timeline_of(object.info.key);
+    if (timeline && object.is(ContainerKind::kSegment)) timelines.insert(*timeline);
+  }
+  for (const auto& timeline : timelines) {
+    const auto key = store_.names().history(timeline);
+    if (timeline == TimelineId(1) || stored_.find(key) || !is_gone(key)) continue;
+    findings_.add_missing(
+        key, Error::corrupt(key.text() + " is missing: no restore reaches this timeline")
+                 .with_hint("hand the history file over again: pitr-archive"));
+  }
+}
+
+// Facts are stored after their segment, and go before it.
+void IncarnationVerify::check_segments_of_facts() {
+  if (!trash_) return;
+  for (const auto& object : stored_.objects) {
+    const auto& key = object.info.key;
+    const auto segment = store_.names().segment_of(key);
+    if (!segment || !object.is(ContainerKind::kFacts) || trash_->objects.contains(key.text())) {
+      continue;
+    }
+    const auto wal = store_.names().segment(*segment);
+    if (stored_.find(wal) || findings_.has(wal)) continue;
+    if (!is_gone(wal) || is_gone(key)) continue;
+    findings_.add_missing(
+        wal, Error::corrupt(fmt::format("segment {} is missing, and its facts are there",
+                                        segment_file_name(*segment, store_.segment_size())))
+                 .with_hint("if the server or another archive still has it, hand it over again: "
+                            "pitr-archive"));
+  }
+}
+
+std::optional<LostWal> IncarnationVerify::lost_by(const ObjectKey& key) const {
+  const auto& names = store_.names();
+  const auto segment = names.segment_of(key);
+  const bool is_wal = segment && (key == names.segment(*segment) ||
+                                  key.text().starts_with(names.tail_prefix(*segment)));
+  if (!is_wal) return std::nullopt;
+  const auto size = store_.segment_size();
+  LostWal lost{segment->timeline, size.start_of(segment->number), std::nullopt};
+  for (const auto& backup : backups_) {
+    if (!backup.manifest || backup.manifest->timeline != segment->timeline) continue;
+    if (backup.manifest->start_lsn < size.start_of(segment->number + 1)) continue;
+    lost.to = std::min(lost.to.value_or(backup.manifest->stop_lsn), backup.manifest->stop_lsn);
+  }
+  return lost;
+}
+
+}  // namespace pitr
