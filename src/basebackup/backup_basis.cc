@@ -7,9 +7,12 @@
 #include <optional>
 #include <ranges>
 
+#include "basebackup/sendable_files.h"
 #include "common/retry.h"
 #include "postgres/data_directory.h"
 #include "repository/backup/backup_reader.h"
+#include "repository/backup/backup_writer.h"
+#include "repository/verify/verify_records.h"
 #include "repository/wal/wal_coverage.h"
 
 namespace pitr {
@@ -86,6 +89,33 @@ bool is_all_logged(const BackupManifest& since, const BasisRequest& request,
   return is_same_server && (by_checksums || by_setting);
 }
 
+// Packs of the parent that verification found damaged or missing.
+Result<void> leave_damaged_packs(const IncarnationStore& store, BackupBasis& basis,
+                                 Observer& observer) {
+  if (!basis.parent) return {};
+  const auto damaged = TRY(damaged_packs(store));
+  for (const auto& pack : basis.parent->packs) {
+    if (std::ranges::find(damaged, pack.key, &DamagedPack::pack) != damaged.end()) {
+      basis.leave_packs.push_back(pack.key);
+    }
+  }
+  if (basis.leave_packs.empty()) return {};
+  observer.warn(fmt::format(
+      "{} pack(s) of backup {} are damaged, the first is {}: their blocks are stored again",
+      basis.leave_packs.size(), basis.parent->id.text(), basis.leave_packs.front().text()));
+  if (basis.reading != BackupReading::kChangedBlocks) return {};
+  // All other files are read whole.
+  const auto mark = [&](const std::string& path, std::uint32_t first_block,
+                        std::uint32_t count) -> Result<void> {
+    const auto file = parse_main_fork_path(path);
+    if (!file) return {};
+    const auto first = file->segment * wal::ChangedBlocks::kBlocksPerSegment + first_block;
+    for (std::uint32_t i = 0; i < count; ++i) basis.changed.mark(file->relation, first + i);
+    return {};
+  };
+  return blocks_in_packs(store, *basis.parent, basis.leave_packs, mark);
+}
+
 }  // namespace
 
 // WAL arrives while it is looked at, so what seems lost must be so twice: the end of what was there
@@ -126,11 +156,15 @@ Result<BackupBasis> find_basis(const WalArchive& archive, const FactsStore& fact
   basis.reading = choice.reading;
   basis.reason = std::move(choice.reason);
   if (choice.parent) basis.parent = candidates[*choice.parent].manifest;
-  if (!choice.promised) return basis;
+  if (!choice.promised) {
+    TRY(leave_damaged_packs(archive.store(), basis, observer));
+    return basis;
+  }
   basis.promised = std::move(candidates[*choice.promised].manifest);
   basis.all_is_logged = is_all_logged(*basis.promised, request, changes);
   basis.changed = std::move(changes.blocks);
   mark_damaged_pages(*basis.promised, basis.changed);
+  TRY(leave_damaged_packs(archive.store(), basis, observer));
   return basis;
 }
 

@@ -22,6 +22,9 @@ struct BackupBasis {
   // Of the relations' main forks. Names the promised backup's damaged pages as well: they are read
   // again.
   wal::ChangedBlocks changed;
+  // Of the parent, that verification found damaged: their blocks are read and stored afresh. In
+  // `changed`, too, where only changed blocks are read.
+  std::vector<ObjectKey> leave_packs;
   // Hint bits were logged all the time, by the same server: then every difference has its WAL.
   bool all_is_logged = false;
 };

@@ -171,6 +171,14 @@ Result<void> BaseBackup::choose(BasisRequest basis, TimelineHistory history) {
   basis.now.history = std::move(history);
   cluster_ = basis.now;
   basis_ = TRY(find_basis(archive_, facts_, basis, clock_, observer_, stop_));
+  // The server knows nothing of them, and sends what changed.
+  const bool sends_changes =
+      !request_.data_directory && basis_.reading == BackupReading::kChangedBlocks;
+  if (sends_changes && !basis_.leave_packs.empty()) {
+    basis_.reading = BackupReading::kCompared;
+    basis_.reason = fmt::format("packs of backup {} are damaged, so the server sends everything",
+                                basis_.parent->id.text());
+  }
   return {};
 }
 
@@ -183,7 +191,7 @@ Result<BackupWriter*> BaseBackup::start_writer(Lsn start_lsn) {
   std::optional<ParentBackup> parent;
   if (basis_.parent) {
     intent.parent = basis_.parent->id;
-    parent = ParentBackup{*basis_.parent, {}};
+    parent = ParentBackup{*basis_.parent, basis_.leave_packs};
   }
   writer_ = TRY(BackupWriter::start(store_, intent, request_.pack, std::move(parent), clock_));
   return writer_.get();

@@ -35,7 +35,7 @@ class RepositoryBackupWriter final : public BackupWriter {
  public:
   RepositoryBackupWriter(IncarnationStore store, BackupId id, const PackOptions& options,
                          std::optional<ParentBackup> parent, BlockDigests parent_digests,
-                         Microseconds good_for, const Clock& clock)
+                         LostBlocks lost, Microseconds good_for, const Clock& clock)
       : store_(std::move(store)),
         id_(std::move(id)),
         good_for_(good_for),
@@ -44,13 +44,14 @@ class RepositoryBackupWriter final : public BackupWriter {
         options_(options),
         parent_(std::move(parent)),
         parent_digests_(std::move(parent_digests)),
+        lost_(std::move(lost)),
         packs_(id_),
         digests_(store_) {}
 
   Result<std::unique_ptr<PackWriter>> new_pack_writer() override {
     packs_.writer_started();
     return std::make_unique<WorkerPackWriter>(store_, options_, packs_, digests_,
-                                              parent_digests_.share());
+                                              parent_digests_.share(), lost_);
   }
   void add_file(FileRow row, Keep keep) override {
     const std::lock_guard lock(mutex_);
@@ -77,6 +78,7 @@ class RepositoryBackupWriter final : public BackupWriter {
   const PackOptions options_;
   std::optional<ParentBackup> parent_;
   const BlockDigests parent_digests_;
+  const LostBlocks lost_;
   PackList packs_;
   DigestRuns digests_;
 
@@ -151,11 +153,12 @@ Result<OwnRows> RepositoryBackupWriter::store_files(BackupManifest& manifest) {
   return own;
 }
 
-// Stores blocks again that lie in packs which are mostly dead, or to be left. True where it did.
+// Stores blocks again that lie in packs which are mostly dead, or to be left. True where the tables
+// have to be merged: rows that name packs which are no longer needed go by that.
 Result<bool> RepositoryBackupWriter::move_from_dead_packs(BackupManifest& manifest, OwnRows& own) {
   if (!parent_ || !move_is_due(manifest, parent_->leave_packs, options_.map)) return false;
   packs_.writer_started();
-  WorkerPackWriter into(store_, options_, packs_, digests_, parent_digests_.share());
+  WorkerPackWriter into(store_, options_, packs_, digests_, parent_digests_.share(), lost_);
   const auto moved =
       TRY(move_blocks(store_, manifest, own.blocks, files_, parent_->leave_packs, into));
   TRY(into.finish());
@@ -164,7 +167,7 @@ Result<bool> RepositoryBackupWriter::move_from_dead_packs(BackupManifest& manife
   const auto first_pack = static_cast<std::uint32_t>(manifest.packs.size());
   const auto rows = take_packs(manifest);
   own.blocks = TRY(add_rows(std::move(own.blocks), rows, first_pack));
-  return moved.moved_bytes > 0;
+  return moved.moved_bytes > 0 || !parent_->leave_packs.empty();
 }
 
 Result<void> RepositoryBackupWriter::store_contents(BackupManifest& manifest) {
@@ -274,6 +277,7 @@ Result<std::unique_ptr<BackupWriter>> BackupWriter::start(const IncarnationStore
                                                           const Clock& clock) {
   TRY(check_parent(store, intent, parent));
   auto digests = TRY(open_parent_digests(store, intent.id, parent));
+  auto lost = parent ? TRY(LostBlocks::read(store, *parent)) : LostBlocks();
   const auto encoded = encode_intent(intent);
   // Nobody else has this id, but if somebody had, two backups would mix.
   TRY(store.put_sealed_if_absent(ContainerKind::kIntent, store.names().backup_intent(intent.id),
@@ -285,7 +289,8 @@ Result<std::unique_ptr<BackupWriter>> BackupWriter::start(const IncarnationStore
     TRY(check_not_dropped(store, parent->manifest.id, trash_at(store, records, stored.modified)));
   }
   return std::make_unique<RepositoryBackupWriter>(store, intent.id, options, std::move(parent),
-                                                  std::move(digests), intent.good_for, clock);
+                                                  std::move(digests), std::move(lost),
+                                                  intent.good_for, clock);
 }
 
 }  // namespace pitr

@@ -93,6 +93,7 @@ Result<std::uint64_t> WorkerPackWriter::store_changed(const std::string& path,
                                                       std::uint32_t first_block, ByteView bytes) {
   parent_digests_.resize(digests_.size());
   TRY(parent_.find(path, first_block, parent_digests_));
+  lost_.forget(path, first_block, parent_digests_);
   std::uint64_t stored = 0;
   for (std::size_t from = 0; from < digests_.size();) {
     auto to = from;

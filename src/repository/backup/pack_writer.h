@@ -18,6 +18,7 @@
 #include "repository/backup/digest_rows.h"
 #include "repository/backup/digest_runs.h"
 #include "repository/backup/encoded_rows.h"
+#include "repository/backup/lost_blocks.h"
 #include "repository/sealed_object.h"
 
 namespace pitr {
@@ -55,15 +56,16 @@ class PackList {
 
 class WorkerPackWriter final : public PackWriter {
  public:
-  // The lists must outlive it. parent: the digests that blocks are compared with, and what makes
-  // new ones.
+  // The lists and `lost` must outlive it. parent: the digests that blocks are compared with, and
+  // what makes new ones.
   WorkerPackWriter(IncarnationStore store, const PackOptions& options, PackList& list,
-                   DigestRuns& digest_runs, BlockDigests parent)
+                   DigestRuns& digest_runs, BlockDigests parent, const LostBlocks& lost)
       : store_(std::move(store)),
         options_(options),
         list_(list),
         digest_runs_(digest_runs),
-        parent_(std::move(parent)) {}
+        parent_(std::move(parent)),
+        lost_(lost) {}
 
   Result<void> add(const std::string& path, std::uint32_t first_block, ByteView bytes) override;
   Result<std::uint64_t> add_if_changed(const std::string& path, std::uint32_t first_block,
@@ -96,6 +98,7 @@ class WorkerPackWriter final : public PackWriter {
   PackList& list_;
   DigestRuns& digest_runs_;
   BlockDigests parent_;
+  const LostBlocks& lost_;
   std::vector<std::uint64_t> digests_;         // of the blocks at hand
   std::vector<std::uint64_t> parent_digests_;  // of the same blocks
   std::vector<DigestRow> digest_rows_;         // of the open pack

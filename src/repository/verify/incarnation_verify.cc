@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "repository/verify/parallel.h"
+#include "repository/verify/verify_records.h"
 #include "repository/verify/wal_check.h"
 
 namespace pitr {
@@ -177,7 +178,7 @@ void IncarnationVerify::finish(VerifyReport& report) {
     if (finding.kind != FindingKind::kUnchecked) {
       finding.lost = lost_by(ObjectKey::from_parts(name));
     }
-    report.findings.push_back(std::move(finding));
+    report.findings.push_back(finding);
   }
   for (const auto& backup : backups_) {
     report.backups.push_back({store_.id(), backup.id, backup.verdict});
@@ -189,6 +190,36 @@ void IncarnationVerify::finish(VerifyReport& report) {
     report.warnings.push_back(
         fmt::format("{}: no object of this version of pitr has such a name", name));
   }
+}
+
+Result<void> IncarnationVerify::record(Timestamp now) {
+  for (const auto& backup : backups_) {
+    if (backup.verdict == BackupVerdict::kDamaged) {
+      TRY(remove_verifications(store_, backup.id));
+    } else if (backup.verdict == BackupVerdict::kGood && options_.depth == VerifyDepth::kFull) {
+      TRY(put_verification(store_, backup.id, {now, backup.needs.size()}));
+    }
+  }
+  return record_packs(now);
+}
+
+Result<void> IncarnationVerify::record_packs(Timestamp now) {
+  const auto prefix = store_.names().pack_prefix();
+  for (const auto& [name, finding] : findings_.all()) {
+    if (!name.starts_with(prefix) || finding.kind == FindingKind::kUnchecked) continue;
+    TRY(put_damaged_pack(store_, {ObjectKey::from_parts(name), now, finding.problem.message()}));
+  }
+  const auto known = TRY(damaged_packs(store_));
+  for (const auto& damaged : known) {
+    const bool was_checked = std::ranges::any_of(
+        objects_, [&](const StoredObject* object) { return object->info.key == damaged.pack; });
+    const bool is_right = was_checked && !findings_.has(damaged.pack);
+    // Missing ones are findings as long as somebody needs them.
+    const bool is_unneeded = !options_.backup && !stored_.find(damaged.pack) &&
+                             !findings_.has(damaged.pack) && is_gone(damaged.pack);
+    if (is_right || is_unneeded) TRY(remove_damaged_pack(store_, damaged.pack));
+  }
+  return {};
 }
 
 }  // namespace pitr

@@ -30,6 +30,8 @@ class IncarnationVerify {
   // Full only, once the objects are checked.
   void check_backups();
   void finish(VerifyReport& report);
+  // After finish(), unless the run was stopped.
+  Result<void> record(Timestamp now);
 
  private:
   struct Backup {
@@ -51,6 +53,7 @@ class IncarnationVerify {
   // True where nothing stands under the name, and nothing is known to the contrary.
   bool is_gone(const ObjectKey& key);
   void judge();
+  Result<void> record_packs(Timestamp now);
   std::optional<LostWal> lost_by(const ObjectKey& key) const;
 
   const IncarnationStore store_;

@@ -67,8 +67,8 @@ Result<Parts> read_incarnations(Repository& repository, const std::string& clust
 }  // namespace
 
 Result<VerifyReport> verify_cluster(Repository& repository, const std::string& cluster,
-                                    const VerifyOptions& options, Observer& observer, const Clock&,
-                                    std::stop_token stop) {
+                                    const VerifyOptions& options, Observer& observer,
+                                    const Clock& clock, std::stop_token stop) {
   ReadMeter meter(options.max_rate_bytes_per_second, observer, stop);
   observer.phase("listing objects", 0);
   auto parts = TRY(
@@ -88,6 +88,13 @@ Result<VerifyReport> verify_cluster(Repository& repository, const std::string& c
   for (const auto& part : parts) part->finish(report);
   report.checked_bytes = meter.bytes();
   report.was_stopped = stop.stop_requested();
+  if (!options.record || report.was_stopped) return report;
+  for (const auto& part : parts) {
+    const auto recorded = part->record(clock.now());
+    if (recorded) continue;
+    report.warnings.push_back(
+        fmt::format("what was found could not be recorded: {}", recorded.error().message()));
+  }
   return report;
 }
 

@@ -7,7 +7,8 @@
 //          blocks' digests, WAL record by record and against its facts, each backup's own WAL
 //
 // Damage never stops the rest. What could not be read for another reason (storage that is away, a
-// key) is no damage, and told apart. Only reads, but for what verify_records.h describes.
+// key) is no damage, and told apart. What was found is recorded (verify_records.h): backups that
+// are good in full, packs that are damaged; nothing else is written.
 //
 // Memory: the names of all objects, and some MiB per worker. Thread-safe; several runs at once do
 // no harm.
@@ -32,6 +33,7 @@ struct VerifyOptions {
   std::optional<BackupId> backup;
   unsigned workers = 2;
   std::uint64_t max_rate_bytes_per_second = 0;  // of stored bytes read; 0: unlimited
+  bool record = true;                           // false: reads only
 };
 
 enum class FindingKind : std::uint8_t {
