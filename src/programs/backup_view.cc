@@ -49,19 +49,26 @@ static std::string parent(const Json& backup) {
   return id.empty() ? "-" : id.substr(0, id.find('-'));
 }
 
+// When it was last verified in full and all was right.
+static std::string verified(const Json& backup) {
+  const auto time = text(backup, "verified");
+  return time.empty() ? "-" : without_fraction(time);
+}
+
 std::string list_backups(const Json& backups) {
   TextTable table;
   for (const char* title : {"CLUSTER", "BACKUP", "TYPE", "PARENT", "LABEL", "STARTED (UTC)"}) {
     table.add_column(title);
   }
   for (const char* title : {"TOOK", "SIZE", "STORED", "TL"}) table.add_column(title, Align::kRight);
-  for (const char* title : {"WAL FROM", "TO", "STATE"}) table.add_column(title);
+  for (const char* title : {"WAL FROM", "TO", "STATE", "VERIFIED"}) table.add_column(title);
   for (const auto& backup : backups) {
     table.add_row({text(backup, "cluster"), text(backup, "id"), type(backup), parent(backup),
                    text(backup, "label"), text(backup, "start_time").substr(0, 19),
                    format_duration(duration_s(backup)), format_bytes(number(backup, "total_bytes")),
                    format_bytes(number(backup, "stored_bytes")), text(backup, "timeline"),
-                   text(backup, "start_lsn"), text(backup, "stop_lsn"), state(backup)});
+                   text(backup, "start_lsn"), text(backup, "stop_lsn"), state(backup),
+                   verified(backup).substr(0, 10)});
   }
   return table.to_text();
 }
@@ -135,6 +142,7 @@ std::string describe_backup(const Json& backup) {
     add("tablespace",
         fmt::format("{} at {}", number(tablespace, "oid"), text(tablespace, "location")));
   }
+  add("verified", verified(backup) == "-" ? "never in full" : verified(backup));
   add("checksums", checksum_lines(backup));
   add("changes", promise_lines(backup));
   return lines;

@@ -9,40 +9,12 @@
 #include "config/units.h"
 #include "programs/exit_codes.h"
 #include "programs/expire_view.h"
-#include "repository/backup/backup_reader.h"
+#include "programs/find_backup.h"
 #include "repository/expire/pins.h"
-#include "repository/incarnations.h"
 #include "restore/timestamp_text.h"
 
 namespace pitr {
 namespace {
-
-struct FoundBackup {
-  IncarnationStore store;
-  BackupId id;
-};
-
-// By its id or the beginning of it, in any of the cluster's incarnations.
-Result<FoundBackup> find_backup(Repository& repository, const std::string& cluster,
-                                const std::string& wanted) {
-  std::optional<FoundBackup> found;
-  const auto incarnations = TRY(registered_incarnations(repository, cluster));
-  for (const auto& incarnation : incarnations) {
-    const IncarnationStore store(repository, incarnation.id, incarnation.segment_size);
-    const auto ids = TRY(BackupCatalog(store).list());
-    for (const auto& id : ids) {
-      if (!id.text().starts_with(wanted)) continue;
-      if (found) {
-        return Error::invalid(fmt::format("several backups begin with {}", wanted))
-            .with_hint("give more of the id: \"pitr list\" shows them");
-      }
-      found = FoundBackup{store, id};
-    }
-  }
-  if (found) return *found;
-  return Error::not_found(fmt::format("cluster {} has no backup {}", cluster, wanted))
-      .with_hint("\"pitr list\" shows which there are");
-}
 
 std::optional<std::string> environment(const char* name) {
   const char* value = std::getenv(name);

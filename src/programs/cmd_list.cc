@@ -10,9 +10,21 @@
 #include "programs/exit_codes.h"
 #include "repository/backup/backup_reader.h"
 #include "repository/incarnations.h"
+#include "repository/verify/verify_records.h"
 
 namespace pitr {
 namespace {
+
+// With the time at which it was last verified.
+Result<nlohmann::json> describe(Repository& repository, const BackupManifest& manifest) {
+  const auto segment_size = TRY(SegmentSize::from_bytes(manifest.segment_size_bytes));
+  const IncarnationStore store(repository, manifest.incarnation, segment_size);
+  const auto verified = TRY(last_verification(store, manifest.id));
+  auto json = to_json(manifest);
+  json["verified"] = nullptr;
+  if (verified) json["verified"] = to_string(verified->time);
+  return json;
+}
 
 // Of all incarnations, oldest first.
 Result<std::vector<BackupManifest>> backups_of(Repository& repository, const std::string& cluster) {
@@ -57,7 +69,10 @@ Result<int> run_list(const CommandContext& context) {
   auto json = nlohmann::json::array();
   for (const auto* cluster : clusters) {
     const auto backups = TRY(backups_of(access->repository(), cluster->name));
-    for (const auto& backup : backups) json.push_back(to_json(backup));
+    for (const auto& backup : backups) {
+      auto described = TRY(describe(access->repository(), backup));
+      json.push_back(std::move(described));
+    }
   }
   if (context.json()) {
     print(nlohmann::json{{"backups", std::move(json)}}.dump(2));
@@ -73,7 +88,7 @@ Result<int> run_show(const CommandContext& context, const std::string& backup) {
   auto access = TRY(RepositoryAccess::open(context.config(), clock));
   const auto backups = TRY(backups_of(access->repository(), cluster->name));
   const auto* chosen = TRY(choose(backups, backup, cluster->name));
-  const auto json = to_json(*chosen);
+  const auto json = TRY(describe(access->repository(), *chosen));
   print(context.json() ? json.dump(2) : describe_backup(json));
   return kExitSuccess;
 }

@@ -11,6 +11,7 @@
 #include "programs/cmd_init.h"
 #include "programs/cmd_list.h"
 #include "programs/cmd_status.h"
+#include "programs/cmd_verify.h"
 #include "programs/exit_codes.h"
 
 namespace pitr {
@@ -43,6 +44,7 @@ class CommandLine {
   void add_facts();
   void add_expire();
   void add_pins();
+  void add_verify();
 
   CLI::App app_{"Continuous backup of PostgreSQL, and restores to any moment of it.", "pitr"};
   CommonOptions common_;
@@ -51,6 +53,7 @@ class CommandLine {
   FactsRebuildOptions facts_;
   ExpireArguments expire_;
   PinArguments pin_;
+  VerifyArguments verify_;
   SimulateArguments simulate_;
   bool is_local_ = false, is_remote_ = false, is_full_ = false, is_independent_ = false;
   std::string shown_backup_ = "latest";
@@ -69,6 +72,7 @@ CommandLine::CommandLine() {
   add_facts();
   add_expire();
   add_pins();
+  add_verify();
 }
 
 CLI::App* CommandLine::add(const std::string& name, const std::string& description,
@@ -241,6 +245,34 @@ void CommandLine::add_pins() {
   add_cluster(unpin, "The backup's cluster; default: the only one");
   unpin->add_option("BACKUP", pin_.backup, "Its id or the beginning of it")->required();
   unpin->add_option("--label", pin_.label, "Only this pin; default: all")->type_name("TEXT");
+}
+
+void CommandLine::add_verify() {
+  auto* verify = add("verify", "Check that what is stored is still what was written",
+                     [this](const auto& context) { return run_verify(context, verify_); });
+  add_cluster(verify, "Only this cluster; default: all that are configured");
+  verify->add_flag("--quick", verify_.quick,
+                   "Check digests of the stored bytes, and decrypt neither packs nor WAL");
+  verify
+      ->add_option("--backup", verify_.backup,
+                   "Only what this backup needs: its id or the beginning of it")
+      ->type_name("ID");
+  verify->add_option("--max-rate", verify_.max_rate, "Read no more than that, such as 50MiB/s")
+      ->type_name("RATE");
+  verify->add_option("--workers", verify_.workers, "Threads that read and decrypt; default: 2")
+      ->check(CLI::Range(1, 256))
+      ->option_text("N");
+  verify->add_flag("--no-record", verify_.no_record, "Write nothing into the repository");
+  add_json(verify);
+  verify->footer(
+      "In full everything is decrypted and read as a restore would, WAL record by record. What is\n"
+      "damaged or missing is listed with the backups that it touches, and the positions into "
+      "which\n"
+      "no restore leads. Backups that are right are recorded as verified; of packs that aren't "
+      "the\n"
+      "next backup stores the blocks again. Exit code 5 where anything is damaged or missing; 7 "
+      "or\n"
+      "6 where something could not be read, which says nothing about it.");
 }
 
 int CommandLine::run() {

@@ -161,6 +161,11 @@ std::optional<LostWal> IncarnationVerify::lost_by(const ObjectKey& key) const {
                                   key.text().starts_with(names.tail_prefix(*segment)));
   if (!is_wal) return std::nullopt;
   const auto size = store_.segment_size();
+  // Before the first backup there is nothing to lose.
+  const bool is_behind_a_backup = std::ranges::any_of(backups_, [&](const Backup& backup) {
+    return backup.manifest && backup.manifest->start_lsn < size.start_of(segment->number + 1);
+  });
+  if (!is_behind_a_backup) return std::nullopt;
   LostWal lost{segment->timeline, size.start_of(segment->number), std::nullopt};
   for (const auto& backup : backups_) {
     if (!backup.manifest || backup.manifest->timeline != segment->timeline) continue;
