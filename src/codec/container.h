@@ -45,10 +45,10 @@ enum class ContainerKind : std::uint8_t {
   kTrash = 15,
   kLease = 16,
   kPin = 17,
-  kVerified = 18,       // of a backup
-  kDamagedPack = 19,    // that verification found
-  kVerifications = 20,  // when packs and WAL were verified last
-  kAudit = 21,
+  kVerified = 18,     // of a backup
+  kDamagedPack = 19,  // that verification found
+  kAudit = 20,
+  kVerifications = 21,  // when packs and WAL were verified last
 };
 
 // Bound into every frame: a container opens only under the name and kind it was written for.

@@ -40,6 +40,13 @@ Result<int> run_verify(const CommandContext& context, const VerifyArguments& arg
     options.max_rate_bytes_per_second =
         TRY(with_context(parse_rate(arguments.max_rate), "--max-rate"));
   }
+  if (!arguments.budget.empty() || !arguments.period.empty()) options.cycle.emplace();
+  if (!arguments.budget.empty()) {
+    options.cycle->budget_bytes = TRY(with_context(parse_size(arguments.budget), "--budget"));
+  }
+  if (!arguments.period.empty()) {
+    options.cycle->period = TRY(with_context(parse_duration(arguments.period), "--period"));
+  }
   StopSignals signals;
   SystemClock clock;
   auto access = TRY(RepositoryAccess::open(context.config(), clock));

@@ -11,6 +11,8 @@ struct VerifyArguments {
   bool quick = false;
   bool no_record = false;
   std::string backup;    // an id, or the beginning of one; empty: everything
+  std::string budget;    // such as 100GiB; empty: none
+  std::string period;    // such as 30d; with either, packs and WAL in turn
   std::string max_rate;  // such as 50MiB/s; empty: unlimited
   unsigned workers = 2;
 };

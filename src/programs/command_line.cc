@@ -300,6 +300,17 @@ void CommandLine::add_verify() {
       ->add_option("--backup", verify_.backup,
                    "Only what this backup needs: its id or the beginning of it")
       ->type_name("ID");
+  auto* budget =
+      verify->add_option("--budget", verify_.budget,
+                         "Of packs and WAL only so much, what was verified longest ago first");
+  budget->type_name("SIZE")->excludes("--quick")->excludes("--backup");
+  verify
+      ->add_option("--period", verify_.period,
+                   "Of packs and WAL what is due, so that all are verified in so long; "
+                   "default with --budget: 30d")
+      ->type_name("DURATION")
+      ->excludes("--quick")
+      ->excludes("--backup");
   verify->add_option("--max-rate", verify_.max_rate, "Read no more than that, such as 50MiB/s")
       ->type_name("RATE");
   verify->add_option("--workers", verify_.workers, "Threads that read and decrypt; default: 2")

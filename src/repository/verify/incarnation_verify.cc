@@ -10,6 +10,8 @@
 
 namespace pitr {
 
+static constexpr std::size_t kTasksPerState = 4;
+
 IncarnationVerify::IncarnationVerify(IncarnationStore store, const VerifyOptions& options,
                                      ReadMeter& meter)
     : store_(std::move(store)),
@@ -18,14 +20,15 @@ IncarnationVerify::IncarnationVerify(IncarnationStore store, const VerifyOptions
       objects_check_(store_, meter),
       findings_(store_.id()) {}
 
-Result<void> IncarnationVerify::read() {
+Result<void> IncarnationVerify::read(Timestamp now) {
+  now_ = now;
   stored_ = TRY(list_stored_objects(store_));
   // A record that can't be read is told where it is checked; then nothing counts as in trash.
   const auto records = read_trash(store_);
   if (records) trash_ = trash_at(store_, *records, Timestamp());
   TRY(read_backups());
   choose_objects();
-  return {};
+  return choose_units(now);
 }
 
 Result<void> IncarnationVerify::read_backups() {
@@ -93,7 +96,7 @@ void IncarnationVerify::choose_objects() {
       objects_.push_back(&object);
     }
   }
-  runs_ = runs_of_segments(segments);
+  runs_ = runs_of_segments(segments, store_.segment_size());
   // The large ones first, so that no worker is left with one in the end.
   std::ranges::stable_sort(objects_, std::greater(),
                            [](const StoredObject* object) { return object->info.size_bytes; });
@@ -124,13 +127,21 @@ void IncarnationVerify::check_object(const StoredObject& object) {
 
 void IncarnationVerify::check_objects() {
   const WalCheck wal(store_, objects_check_, meter_, findings_);
-  work_in_parallel(objects_.size() + runs_.size(), options_.workers, [&](std::size_t i) {
-    if (i < objects_.size()) {
-      check_object(*objects_[i]);
-    } else {
-      wal.check(runs_[i - objects_.size()]);
-    }
-  });
+  const auto count = objects_.size() + runs_.size();
+  // The cycle remembers how far it came.
+  const auto step = options_.cycle ? std::size_t{options_.workers} * kTasksPerState : count;
+  for (std::size_t from = 0; from < count; from += step) {
+    const auto to = std::min(count, from + step);
+    work_in_parallel(to - from, options_.workers, [&](std::size_t i) {
+      const auto task = from + i;
+      if (task < objects_.size()) {
+        check_object(*objects_[task]);
+      } else {
+        wal.check(runs_[task - objects_.size()]);
+      }
+    });
+    if (options_.depth == VerifyDepth::kFull && !options_.backup) note_verified_units(from, to);
+  }
 }
 
 // Reads every backup that nothing was found of.
@@ -165,7 +176,11 @@ void IncarnationVerify::judge() {
         backup.verdict = BackupVerdict::kNotChecked;
       }
     }
-    const bool is_unknown = meter_.is_stopped() || !backup.manifest;
+    const bool is_late =
+        options_.cycle && !std::ranges::all_of(backup.needs, [&](const auto& name) {
+          return was_verified_in_time(ObjectKey::from_parts(name));
+        });
+    const bool is_unknown = is_late || meter_.is_stopped() || !backup.manifest;
     if (is_unknown && backup.verdict == BackupVerdict::kGood) {
       backup.verdict = BackupVerdict::kNotChecked;
     }
@@ -200,7 +215,8 @@ Result<void> IncarnationVerify::record(Timestamp now) {
       TRY(put_verification(store_, backup.id, {now, backup.needs.size()}));
     }
   }
-  return record_packs(now);
+  TRY(record_packs(now));
+  return options_.depth == VerifyDepth::kFull && !options_.backup ? store_state() : Result<void>();
 }
 
 Result<void> IncarnationVerify::record_packs(Timestamp now) {

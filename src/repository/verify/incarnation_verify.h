@@ -13,6 +13,7 @@
 #include "repository/verify/findings.h"
 #include "repository/verify/object_check.h"
 #include "repository/verify/stored_objects.h"
+#include "repository/verify/verify_cycle.h"
 #include "repository/wal/wal_coverage.h"
 
 namespace pitr {
@@ -22,7 +23,7 @@ class IncarnationVerify {
   IncarnationVerify(IncarnationStore store, const VerifyOptions& options, ReadMeter& meter);
 
   // What is there, and what the backups need.
-  Result<void> read();
+  Result<void> read(Timestamp now);
   bool has_backup(const BackupId& backup) const;
   std::uint64_t bytes_to_read() const;
   void check_objects();
@@ -53,6 +54,12 @@ class IncarnationVerify {
   // True where nothing stands under the name, and nothing is known to the contrary.
   bool is_gone(const ObjectKey& key);
   void judge();
+  // The steps of the cycle: cycle_check.cc.
+  Result<void> choose_units(Timestamp now);
+  void note_verified_units(std::size_t from, std::size_t to);
+  Result<void> store_state();
+  std::string unit_of(const ObjectKey& key) const;  // empty: of none
+  bool was_verified_in_time(const ObjectKey& key) const;
   Result<void> record_packs(Timestamp now);
   std::optional<LostWal> lost_by(const ObjectKey& key) const;
 
@@ -66,6 +73,8 @@ class IncarnationVerify {
   std::vector<Backup> backups_;
   std::vector<const StoredObject*> objects_;  // to be checked by themselves
   std::vector<std::vector<SegmentId>> runs_;  // full: segments, which are decoded
+  CycleState state_;
+  Timestamp now_;
 };
 
 }  // namespace pitr

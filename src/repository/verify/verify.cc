@@ -44,7 +44,7 @@ namespace {
 using Parts = std::vector<std::unique_ptr<IncarnationVerify>>;
 
 Result<Parts> read_incarnations(Repository& repository, const std::string& cluster,
-                                const VerifyOptions& options, ReadMeter& meter) {
+                                const VerifyOptions& options, ReadMeter& meter, Timestamp now) {
   const auto registered = TRY(registered_incarnations(repository, cluster));
   if (registered.empty()) {
     return Error::not_found(fmt::format("the repository in {} holds nothing of cluster {}",
@@ -54,7 +54,7 @@ Result<Parts> read_incarnations(Repository& repository, const std::string& clust
   for (const auto& one : registered) {
     const IncarnationStore store(repository, one.id, one.segment_size);
     auto part = std::make_unique<IncarnationVerify>(store, options, meter);
-    TRY(part->read());
+    TRY(part->read(now));
     // The backup says which one it is.
     if (!options.backup || part->has_backup(*options.backup)) parts.push_back(std::move(part));
   }
@@ -69,17 +69,20 @@ Result<Parts> read_incarnations(Repository& repository, const std::string& clust
 Result<VerifyReport> verify_cluster(Repository& repository, const std::string& cluster,
                                     const VerifyOptions& options, Observer& observer,
                                     const Clock& clock, std::stop_token stop) {
+  if (options.cycle && (options.depth != VerifyDepth::kFull || options.backup)) {
+    return Error::invalid("a cycle verifies in full, and everything in its turn");
+  }
   ReadMeter meter(options.max_rate_bytes_per_second, observer, stop);
   observer.phase("listing objects", 0);
-  auto parts = TRY(
-      with_context(read_incarnations(repository, cluster, options, meter), "verifying " + cluster));
+  auto parts = TRY(with_context(read_incarnations(repository, cluster, options, meter, clock.now()),
+                                "verifying " + cluster));
   std::uint64_t bytes = 0;
   for (const auto& part : parts) bytes += part->bytes_to_read();
   observer.phase("verifying objects", bytes);
   for (const auto& part : parts) part->check_objects();
   observer.phase("looking for what is missing", 0);
   for (const auto& part : parts) part->check_needs();
-  if (options.depth == VerifyDepth::kFull) {
+  if (options.depth == VerifyDepth::kFull && !options.cycle) {
     observer.phase("reading backups", 0);
     for (const auto& part : parts) part->check_backups();
   }

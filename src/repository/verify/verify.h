@@ -27,10 +27,20 @@ namespace pitr {
 
 enum class VerifyDepth : std::uint8_t { kQuick, kFull };
 
+// Packs and WAL in turn, so that all are verified within a period: each run takes those that were
+// verified longest ago. All other objects are small, and checked in every run.
+struct VerifyCycle {
+  Microseconds period = std::chrono::days(30);
+  // Of packs and WAL, at most so many stored bytes, but one pack or log at least. 0: as many as the
+  // period asks for, by the time since the last run.
+  std::uint64_t budget_bytes = 0;
+};
+
 struct VerifyOptions {
   VerifyDepth depth = VerifyDepth::kQuick;
   // Only what this backup needs.
   std::optional<BackupId> backup;
+  std::optional<VerifyCycle> cycle;  // full, and of everything; blocks aren't compared by digest
   unsigned workers = 2;
   std::uint64_t max_rate_bytes_per_second = 0;  // of stored bytes read; 0: unlimited
   bool record = true;                           // false: reads only
@@ -60,7 +70,8 @@ struct VerifyFinding {
 };
 
 enum class BackupVerdict : std::uint8_t {
-  kGood,        // all it needs was checked in this run, as deep as asked for
+  // All it needs was checked in this run, as deep as asked for; with a cycle, within the period.
+  kGood,
   kDamaged,     // at least one finding
   kNotChecked,  // something could not be read, or the run was stopped
 };

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "repository/expire/trash.h"
+#include "repository/layout.h"
 
 namespace pitr {
 

@@ -10,12 +10,14 @@ namespace pitr {
 
 static constexpr std::size_t kLongestRun = 64;
 
-std::vector<std::vector<SegmentId>> runs_of_segments(const std::vector<SegmentId>& segments) {
+std::vector<std::vector<SegmentId>> runs_of_segments(const std::vector<SegmentId>& segments,
+                                                     SegmentSize size) {
   std::vector<std::vector<SegmentId>> runs;
   for (const auto& segment : segments) {
     const bool goes_on = !runs.empty() && runs.back().size() < kLongestRun &&
                          runs.back().back().timeline == segment.timeline &&
-                         runs.back().back().number + 1 == segment.number;
+                         runs.back().back().number + 1 == segment.number &&
+                         segment.number % size.segments_per_log() != 0;
     if (!goes_on) runs.emplace_back();
     runs.back().push_back(segment);
   }

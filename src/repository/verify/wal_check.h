@@ -37,7 +37,9 @@ class WalCheck {
   Findings& findings_;
 };
 
-// Complete segments in runs of adjacent ones, none longer than a worker should take at once.
-std::vector<std::vector<SegmentId>> runs_of_segments(const std::vector<SegmentId>& segments);
+// Complete segments in runs of adjacent ones, none longer than a worker should take at once,
+// and each in one log.
+std::vector<std::vector<SegmentId>> runs_of_segments(const std::vector<SegmentId>& segments,
+                                                     SegmentSize size);
 
 }  // namespace pitr
