@@ -19,19 +19,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-std::string format_bytes(std::uint64_t bytes) {
-  static constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};
-  if (bytes < 1024) return fmt::format("{} bytes", bytes);
-  auto value = static_cast<double>(bytes) / 1024;
-  std::size_t unit = 0;
-  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
-    value /= 1024;
-    ++unit;
-  }
-  return value < 10 ? fmt::format("{:.1f} {}", value, kUnits[unit])
-                    : fmt::format("{:.0f} {}", value, kUnits[unit]);
-}
-
 TerminalProgress::Style TerminalProgress::style_of(int fd) {
   return ::isatty(fd) == 1 ? Style::kBar : Style::kLines;
 }

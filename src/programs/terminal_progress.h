@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/observer.h"
+#include "common/readable.h"
 
 namespace pitr {
 
@@ -46,8 +47,5 @@ class TerminalProgress final : public Observer {
   std::uint64_t shown_tenths_ = 0;
   std::vector<std::string> warnings_;
 };
-
-// "1.5 GiB", "812 KiB", "17 bytes".
-std::string format_bytes(std::uint64_t bytes);
 
 }  // namespace pitr

@@ -42,20 +42,4 @@ std::string TextTable::to_text() const {
   return text;
 }
 
-std::string format_duration(double seconds) {
-  if (seconds < 59.95) return fmt::format("{:.1f}s", std::max(seconds, 0.0));
-  const auto whole = static_cast<std::int64_t>(std::llround(seconds));
-  if (whole < 3600) return fmt::format("{}min {:02}s", whole / 60, whole % 60);
-  if (whole < 86'400) return fmt::format("{}h {:02}min", whole / 3600, whole % 3600 / 60);
-  return fmt::format("{}d {:02}h", whole / 86'400, whole % 86'400 / 3600);
-}
-
-std::string without_fraction(std::string_view time) {
-  const auto dot = time.find('.');
-  if (dot == std::string_view::npos) return std::string(time);
-  auto end = dot + 1;
-  while (end < time.size() && time[end] >= '0' && time[end] <= '9') ++end;
-  return std::string(time.substr(0, dot)).append(time.substr(end));
-}
-
 }  // namespace pitr

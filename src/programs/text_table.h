@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/readable.h"
+
 namespace pitr {
 
 enum class Align : std::uint8_t { kLeft, kRight };
@@ -27,10 +29,5 @@ class TextTable {
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
 };
-
-// "1h 02min", "3min 05s", "4.2s".
-std::string format_duration(double seconds);
-// "2026-03-01 09:15:00+00" of a time in JSON ("2026-03-01 09:15:00.123456+00").
-std::string without_fraction(std::string_view time);
 
 }  // namespace pitr

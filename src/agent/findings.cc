@@ -1,4 +1,4 @@
-#include "programs/findings.h"
+#include "agent/findings.h"
 
 #include <fmt/format.h>
 

@@ -1,14 +1,14 @@
-#include "programs/check_server.h"
+#include "agent/check_server.h"
 
 #include <fmt/format.h>
 
 #include <cstdlib>
 
 #include "agent/cluster_status.h"
+#include "common/readable.h"
 #include "postgres/connection.h"
 #include "postgres/control_file.h"
 #include "postgres/data_directory.h"
-#include "programs/terminal_progress.h"
 
 namespace pitr {
 namespace {
@@ -36,7 +36,7 @@ std::string backup_function(int major) {
                      : "pg_catalog.pg_start_backup(text, boolean, boolean)";
 }
 
-Result<ServerFacts> ask(Connection& connection) {
+Result<ServerFacts> ask(Connection& connection, std::stop_token stop) {
   ServerFacts facts;
   facts.major = connection.server_major();
   const auto function = TRY(connection.quote_literal(backup_function(facts.major)));
@@ -61,7 +61,7 @@ Result<ServerFacts> ask(Connection& connection) {
       " (SELECT count(*) FROM pg_replication_slots) AS slots,"
       " (extract(epoch FROM clock_timestamp()) * 1000000)::int8 AS time_us"
       " FROM pg_roles WHERE rolname = current_user";
-  const auto rows = TRY(connection.query(sql));
+  const auto rows = TRY(connection.query(sql, {}, stop));
   const auto row = TRY(rows.only_row());
   facts.user = TRY(row.text("user_name"));
   facts.can_replicate = TRY(row.boolean("can_replicate"));
@@ -159,8 +159,9 @@ void check_capacity(const ServerFacts& server, Findings& findings) {
   }
 }
 
-void check_slot(const ClusterConfig& cluster, const ServerFacts& server, Findings& findings) {
-  const auto slot = report_slot(cluster);
+void check_slot(const ClusterConfig& cluster, const ServerFacts& server, std::stop_token stop,
+                Findings& findings) {
+  const auto slot = report_slot(cluster, stop);
   if (!slot) return findings.problem("slot", slot.error());
   if (!slot->exists && server.slots >= server.max_slots) {
     return findings.problem(
@@ -238,7 +239,7 @@ void check_clock(const ServerFacts& server, Timestamp before, Timestamp after, F
 // A standby or copy on the same host has the same system identifier: the server says itself where
 // its files are, to those who may ask.
 void check_data_directory(const ClusterConfig& cluster, Connection& connection,
-                          const ServerIdentity& server, Findings& findings) {
+                          const ServerIdentity& server, std::stop_token stop, Findings& findings) {
   if (!cluster.data_directory) {
     return findings.ok("data_directory", "not set: backups come over the connection");
   }
@@ -263,7 +264,8 @@ void check_data_directory(const ClusterConfig& cluster, Connection& connection,
   }
   const auto asked = connection.query(
       "SELECT (extract(epoch FROM pg_postmaster_start_time()))::int8 AS started,"
-      " current_setting('port') AS port");
+      " current_setting('port') AS port",
+      {}, stop);
   if (asked && asked->size() == 1) {
     const auto port = (*asked)[0].u64("port");
     if (port && *port != pid->port) {
@@ -280,11 +282,11 @@ void check_data_directory(const ClusterConfig& cluster, Connection& connection,
 }  // namespace
 
 std::optional<ServerIdentity> check_server(const ClusterConfig& cluster, const Clock& clock,
-                                           Findings& findings) {
+                                           std::stop_token stop, Findings& findings) {
   ConnectionOptions options;
   options.application_name = "pitr check";
   options.connect_timeout = kConnectTimeout;
-  auto connection = Connection::open(cluster.connection, options);
+  auto connection = Connection::open(cluster.connection, options, stop);
   if (!connection) {
     findings.problem("connection", connection.error(),
                      "start the server, or correct \"connection\" in the configuration");
@@ -292,14 +294,14 @@ std::optional<ServerIdentity> check_server(const ClusterConfig& cluster, const C
   }
   findings.ok("connection", connection->describe());
   const auto before = clock.now();
-  const auto facts = ask(*connection);
+  const auto facts = ask(*connection, stop);
   const auto after = clock.now();
   if (!facts) {
     findings.problem("settings", facts.error(), "GRANT pg_read_all_settings to the role");
     return std::nullopt;
   }
   check_privileges(*facts, findings);
-  const auto identity = ask_server_identity(cluster.connection);
+  const auto identity = ask_server_identity(cluster.connection, stop);
   if (!identity) {
     findings.problem("replication", identity.error(),
                      "let the role in: a line for \"replication\" in pg_hba.conf, and REPLICATION");
@@ -312,11 +314,11 @@ std::optional<ServerIdentity> check_server(const ClusterConfig& cluster, const C
   check_wal_settings(*facts, findings);
   check_summaries(cluster, *facts, findings);
   check_capacity(*facts, findings);
-  check_slot(cluster, *facts, findings);
+  check_slot(cluster, *facts, stop, findings);
   check_archiving(*facts, findings);
   check_clock(*facts, before, after, findings);
   if (!identity) return std::nullopt;
-  check_data_directory(cluster, *connection, *identity, findings);
+  check_data_directory(cluster, *connection, *identity, stop, findings);
   return *identity;
 }
 
