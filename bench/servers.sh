@@ -76,6 +76,8 @@ encryption:
   key_file: $work/pitr.key
 agent:
   socket: $4/agent.sock
+  state_directory: $4/state
+schedule: never
 clusters:
   main:
     connection: $3

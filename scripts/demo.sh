@@ -61,6 +61,7 @@ encryption:
   key_file: $here/key
 agent:
   socket: $here/agent.sock
+  state_directory: $here/state
 YAML
 run pitr init
 printf '%s$ pitr-agent &%s\n' "$dim" "$plain"

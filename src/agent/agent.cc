@@ -12,20 +12,32 @@
 namespace pitr {
 
 Agent::Agent(Config config, Repository& repository, Clock& clock)
-    : config_(std::move(config)), repository_(repository) {
-  for (const auto& cluster : config_.clusters) {
-    services_.push_back(std::make_unique<ClusterService>(repository, cluster, clock));
-  }
+    : config_(std::move(config)), repository_(repository), clock_(clock) {}
+
+Result<void> Agent::add(const ClusterConfig& cluster) {
+  auto book = TRY(JobBook::create(cluster.name, cluster.schedule));
+  Member member;
+  member.service = std::make_unique<ClusterService>(repository_, cluster, clock_);
+  member.jobs = std::make_unique<ClusterJobs>(*member.service, repository_, clock_);
+  member.runner = std::make_unique<JobRunner>(
+      cluster.name, std::move(book), *member.jobs, member.service->turn(), clock_,
+      config_.agent.state_directory / cluster.name / "jobs.json");
+  members_.push_back(std::move(member));
+  return {};
 }
 
 Result<std::unique_ptr<Agent>> Agent::start(Config config, Repository& repository, Clock& clock) {
   std::unique_ptr<Agent> agent(new Agent(std::move(config), repository, clock));
+  for (const auto& cluster : agent->config_.clusters) TRY(agent->add(cluster));
   const Path socket = agent->config_.agent.socket;
   TRY(create_directories_durably(socket.parent_path(), 0755));
   http::ServerOptions options;
   options.socket_path = socket;
   agent->server_ = TRY(http::Server::start(std::move(options), agent->routes()));
-  for (auto& service : agent->services_) service->start_streaming();
+  for (auto& member : agent->members_) {
+    member.service->start_streaming();
+    member.runner->start();
+  }
   return agent;
 }
 
@@ -34,10 +46,13 @@ Agent::~Agent() {
 }
 
 void Agent::stop() {
-  for (auto& service : services_) service->request_stop();
+  for (auto& member : members_) {
+    member.runner->request_stop();
+    member.service->request_stop();
+  }
   if (server_) server_->stop();
   server_.reset();
-  services_.clear();
+  members_.clear();
 }
 
 http::Router Agent::routes() {
@@ -52,12 +67,19 @@ http::Router Agent::routes() {
   return router;
 }
 
-Result<ClusterService*> Agent::find(const std::string& cluster) const {
-  if (cluster == "-" && services_.size() == 1) return services_.front().get();
+ServiceStatus Agent::status_of(const Member& member) {
+  auto status = member.service->status();
+  status.jobs = member.runner->status();
+  return status;
+}
+
+Result<const Agent::Member*> Agent::find(const std::string& cluster) const {
+  if (cluster == "-" && members_.size() == 1) return &members_.front();
   std::string names;
-  for (const auto& service : services_) {
-    if (service->config().name == cluster) return service.get();
-    names += (names.empty() ? "" : ", ") + service->config().name;
+  for (const auto& member : members_) {
+    const auto& name = member.service->config().name;
+    if (name == cluster) return &member;
+    names += (names.empty() ? "" : ", ") + name;
   }
   if (cluster == "-") {
     return Error::invalid("several clusters are configured: " + names)
@@ -67,18 +89,19 @@ Result<ClusterService*> Agent::find(const std::string& cluster) const {
 }
 
 http::Response Agent::store_wal(const http::Request& request) {
-  const auto service = find(request.parameter("cluster"));
-  if (!service) return http::Response::of(service.error());
+  const auto member = find(request.parameter("cluster"));
+  if (!member) return http::Response::of(member.error());
   const auto path = request.query_value("path");
-  const auto outcome = (*service)->archive_wal(path);
+  const auto outcome = (*member)->service->archive_wal(path);
   if (!outcome) {
     const Error& error = outcome.error();
-    log::error("cluster {}: archiving {}: {}", (*service)->config().name, path, error.message());
+    log::error("cluster {}: archiving {}: {}", (*member)->service->config().name, path,
+               error.message());
     // Not found would tell pitr-archive that the cluster isn't known.
     if (error.kind() != ErrorKind::kNotFound) return http::Response::of(error);
     return http::Response::of(Error::transient(error.message()).with_hint(error.hint()));
   }
-  log::debug("cluster {}: {} is archived", (*service)->config().name, path);
+  log::debug("cluster {}: {} is archived", (*member)->service->config().name, path);
   http::Response response;
   response.body = *outcome == PutOutcome::kStored      ? "stored\n"
                   : *outcome == PutOutcome::kKeptAside ? "kept aside\n"
@@ -87,26 +110,26 @@ http::Response Agent::store_wal(const http::Request& request) {
 }
 
 http::Response Agent::take_backup(const http::Request& request) {
-  const auto service = find(request.parameter("cluster"));
-  if (!service) return http::Response::of(service.error());
+  const auto member = find(request.parameter("cluster"));
+  if (!member) return http::Response::of(member.error());
   auto options = parse_backup_options(request.body);
   if (!options) return http::Response::of(options.error());
-  return stream_backup(**service, std::move(*options), request.stop);
+  return stream_backup(*(*member)->service, std::move(*options), request.stop);
 }
 
 http::Response Agent::show_cluster(const http::Request& request) {
-  const auto service = find(request.parameter("cluster"));
-  if (!service) return http::Response::of(service.error());
-  const auto status = collect_cluster_status((*service)->config(), (*service)->status(),
+  const auto member = find(request.parameter("cluster"));
+  if (!member) return http::Response::of(member.error());
+  const auto status = collect_cluster_status((*member)->service->config(), status_of(**member),
                                              &repository_, "", request.stop);
   return http::Response::json(to_json(status).dump() + "\n");
 }
 
 http::Response Agent::show_all(const http::Request& request) {
   auto clusters = nlohmann::json::array();
-  for (const auto& service : services_) {
-    const auto status = collect_cluster_status(service->config(), service->status(), &repository_,
-                                               "", request.stop);
+  for (const auto& member : members_) {
+    const auto status = collect_cluster_status(member.service->config(), status_of(member),
+                                               &repository_, "", request.stop);
     clusters.push_back(to_json(status));
   }
   return http::Response::json(nlohmann::json{{"clusters", std::move(clusters)}}.dump() + "\n");

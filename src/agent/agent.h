@@ -1,4 +1,5 @@
-// The agent: one service per cluster, and the control protocol on a Unix socket.
+// The agent: for each cluster a service and what does its jobs on schedule, and the control
+// protocol on a Unix socket.
 //
 //   POST /v1/clusters/{cluster}/wal?path=<absolute path>   stores a WAL file; see pitr_archive.cc
 //   POST /v1/clusters/{cluster}/backups                    takes a backup; see backup_stream.h
@@ -13,7 +14,9 @@
 #include <memory>
 #include <vector>
 
+#include "agent/cluster_jobs.h"
 #include "agent/cluster_service.h"
+#include "agent/job_runner.h"
 #include "config/config.h"
 #include "http/server.h"
 
@@ -31,7 +34,15 @@ class Agent {
  private:
   Agent(Config config, Repository& repository, Clock& clock);
   http::Router routes();
-  Result<ClusterService*> find(const std::string& cluster) const;
+  // One cluster's.
+  struct Member {
+    std::unique_ptr<ClusterService> service;
+    std::unique_ptr<ClusterJobs> jobs;
+    std::unique_ptr<JobRunner> runner;  // uses both
+  };
+  Result<void> add(const ClusterConfig& cluster);
+  static ServiceStatus status_of(const Member& member);
+  Result<const Member*> find(const std::string& cluster) const;
   http::Response store_wal(const http::Request& request);
   http::Response take_backup(const http::Request& request);
   http::Response show_cluster(const http::Request& request);
@@ -39,7 +50,8 @@ class Agent {
 
   const Config config_;
   Repository& repository_;
-  std::vector<std::unique_ptr<ClusterService>> services_;  // as in the configuration
+  Clock& clock_;
+  std::vector<Member> members_;           // as in the configuration
   std::unique_ptr<http::Server> server_;  // last: its handlers use all of the above
 };
 

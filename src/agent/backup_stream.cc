@@ -108,10 +108,6 @@ static void log_end(const std::string& cluster, const Result<BackupManifest>& re
   log::info("cluster {}: backup {} is complete: {} files, {} bytes, read {}, stored {} bytes; {}",
             cluster, result->id.text(), result->file_count, result->total_bytes, result->read_bytes,
             result->stored_bytes, result->reading_reason);
-  if (result->promise.unexplained_count > 0) {
-    log::error("cluster {}: backup {} found {} blocks that changed without WAL", cluster,
-               result->id.text(), result->promise.unexplained_count);
-  }
 }
 
 static Result<void> run_and_stream(ClusterService& service, const BackupOptions& options,

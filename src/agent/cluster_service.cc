@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "agent/backup_progress.h"
 #include "agent/host.h"
 #include "agent/repository_access.h"
@@ -21,7 +23,11 @@ ClusterService::Opened::Opened(IncarnationStore store, const ClusterConfig& conf
       receiver(archive, facts, clock, wal_receiver_options(config)) {}
 
 ClusterService::ClusterService(Repository& repository, ClusterConfig config, Clock& clock)
-    : repository_(repository), config_(std::move(config)), clock_(clock) {}
+    : repository_(repository),
+      config_(std::move(config)),
+      clock_(clock),
+      backup_(config_.backup),
+      retention_(config_.retention) {}
 
 ClusterService::~ClusterService() {
   request_stop();
@@ -37,6 +43,22 @@ void ClusterService::start_streaming() {
 
 void ClusterService::request_stop() {
   stop_.request_stop();
+}
+
+void ClusterService::set_policies(const ClusterConfig& config) {
+  std::lock_guard lock(mutex_);
+  backup_ = config.backup;
+  retention_ = config.retention;
+}
+
+BackupConfig ClusterService::backup_config() const {
+  std::lock_guard lock(mutex_);
+  return backup_;
+}
+
+RetentionConfig ClusterService::retention_config() const {
+  std::lock_guard lock(mutex_);
+  return retention_;
 }
 
 // ---- Which incarnation
@@ -171,20 +193,21 @@ bool is_readable(const Path& data_directory) {
 Result<BaseBackupRequest> ClusterService::backup_request(const BackupOptions& options,
                                                          Observer& observer) const {
   using Method = BackupConfig::Method;
+  const auto backup = backup_config();
   BaseBackupRequest request;
   request.conninfo = config_.connection;
   request.host = host_name();
   request.read = options.read;
   if (!options.label.empty()) request.label = options.label;
-  request.fast_checkpoint = config_.backup.checkpoint == BackupConfig::Checkpoint::kFast;
-  request.verify_checksums = config_.backup.verify_checksums;
-  request.workers = options.workers.value_or(config_.backup.workers);
-  request.max_rate_bytes_per_second = config_.backup.max_rate_bytes_per_second.value_or(0);
-  request.pack = pack_options(config_.backup.compression);
-  request.good_for = config_.retention.grace;
+  request.fast_checkpoint = backup.checkpoint == BackupConfig::Checkpoint::kFast;
+  request.verify_checksums = backup.verify_checksums;
+  request.workers = options.workers.value_or(backup.workers);
+  request.max_rate_bytes_per_second = backup.max_rate_bytes_per_second.value_or(0);
+  request.pack = pack_options(backup.compression);
+  request.good_for = retention_config().grace;
   request.keep_server_manifest = options.keep_server_manifest;
 
-  const Method method = options.method.value_or(config_.backup.method);
+  const Method method = options.method.value_or(backup.method);
   if (method == Method::kRemote || (method == Method::kAuto && options.keep_server_manifest)) {
     return request;
   }
@@ -207,13 +230,8 @@ Result<BaseBackupRequest> ClusterService::backup_request(const BackupOptions& op
   return request;
 }
 
-Result<std::shared_ptr<BackupProgress>> ClusterService::begin_backup() {
+std::shared_ptr<BackupProgress> ClusterService::begin_backup() {
   std::lock_guard lock(mutex_);
-  if (running_backup_) {
-    return Error::conflict(fmt::format("a backup of cluster {} is running since {}", config_.name,
-                                       to_string(backup_started_)))
-        .with_hint("\"pitr status\" shows how far it is");
-  }
   running_backup_ = std::make_shared<BackupProgress>();
   backup_started_ = clock_.now();
   return running_backup_;
@@ -247,10 +265,56 @@ Result<BackupManifest> ClusterService::take_backup(const BackupOptions& options,
   std::stop_source either;
   const std::stop_callback from_caller(stop, [&] { either.request_stop(); });
   const std::stop_callback from_service(stop_.get_token(), [&] { either.request_stop(); });
-  const auto progress = TRY(begin_backup());
+  const auto turn = TRY(turn_.take("a backup", either.get_token(), [&](const std::string& other) {
+    observer.phase(fmt::format("waiting for {} to end", other), 0);
+  }));
+  return take_backup_in_turn(options, observer, either.get_token());
+}
+
+Result<BackupManifest> ClusterService::take_backup_in_turn(const BackupOptions& options,
+                                                           Observer& observer,
+                                                           std::stop_token stop) {
+  std::stop_source either;
+  const std::stop_callback from_caller(stop, [&] { either.request_stop(); });
+  const std::stop_callback from_service(stop_.get_token(), [&] { either.request_stop(); });
+  const auto progress = begin_backup();
   auto result = run_backup(options, *progress, observer, either.get_token());
   end_backup(result);
+  if (result && result->promise.unexplained_count > 0) {
+    log::error("cluster {}: backup {} found {} blocks that changed without WAL", config_.name,
+               result->id.text(), result->promise.unexplained_count);
+  }
   return result;
+}
+
+Result<ExpireReport> ClusterService::expire_in_turn() {
+  return expire_cluster(repository_, config_.name, expire_options(retention_config()), clock_);
+}
+
+// ---- Checks
+// --------------------------------------------------------------------------------------
+
+static bool has_like(const Findings& findings, const Finding& wanted) {
+  return std::ranges::any_of(findings.all(), [&](const Finding& finding) {
+    return finding.subject == wanted.subject && finding.severity == wanted.severity;
+  });
+}
+
+void ClusterService::note_check(CheckReport report) {
+  static const CheckReport kNone;
+  std::lock_guard lock(mutex_);
+  const Findings& before = check_ ? check_->findings : kNone.findings;
+  for (const auto& finding : report.findings.all()) {
+    if (finding.severity == Severity::kOk || has_like(before, finding)) continue;
+    log::warning("cluster {}: {} with {}: {}; {}", config_.name, to_string(finding.severity),
+                 finding.subject, finding.message, finding.fix);
+  }
+  for (const auto& finding : before.all()) {
+    if (finding.severity == Severity::kOk || has_like(report.findings, finding)) continue;
+    log::info("cluster {}: no {} with {} any more", config_.name, to_string(finding.severity),
+              finding.subject);
+  }
+  check_ = std::move(report);
 }
 
 // ---- Status
@@ -262,6 +326,7 @@ ServiceStatus ClusterService::status() const {
   if (opened_ && is_streaming_) status.receiver = opened_->receiver.status();
   status.trouble = trouble_;
   status.last_backup_run = last_backup_run_;
+  status.check = check_;
   if (running_backup_) {
     const auto progress = running_backup_->snapshot();
     status.running_backup = RunningBackup{backup_started_, "starting", progress.done_bytes, 0};

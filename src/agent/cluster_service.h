@@ -1,5 +1,6 @@
-// The work for one cluster: streaming its WAL, taking in what archive_command hands over, and base
-// backups. The agent has one per cluster; pitr backup has one of its own where no agent answers.
+// The work for one cluster: streaming its WAL, taking in what archive_command hands over, base
+// backups and expiry. The agent has one per cluster; pitr backup has one of its own where no agent
+// answers.
 //
 // Nothing here needs the server to be up: streaming begins, with back-off, when it answers, and
 // archived segments find their incarnation by the data directory they lie in. Guarantees are those
@@ -16,10 +17,12 @@
 #include <thread>
 
 #include "agent/archived_file.h"
+#include "agent/job_turn.h"
 #include "agent/status.h"
 #include "basebackup/base_backup.h"
 #include "common/observer.h"
 #include "config/config.h"
+#include "repository/expire/expire.h"
 #include "walreceiver/segment_ingest.h"
 
 namespace pitr {
@@ -50,9 +53,21 @@ class ClusterService {
   // path: absolute, of a file that archive_command hands over.
   Result<PutOutcome> archive_wal(const Path& path);
 
-  // One at a time: kConflict while another one runs.
+  // Whoever takes a backup or expires them has the turn: one at a time.
+  JobTurn& turn() { return turn_; }
+  // Waits for its turn, and tells the observer so.
   Result<BackupManifest> take_backup(const BackupOptions& options, Observer& observer,
                                      std::stop_token stop);
+  // Both for the holder of the turn.
+  Result<BackupManifest> take_backup_in_turn(const BackupOptions& options, Observer& observer,
+                                             std::stop_token stop);
+  Result<ExpireReport> expire_in_turn();
+
+  // From now on: what "backup" and "retention" say. All else is as it was at the start.
+  void set_policies(const ClusterConfig& config);
+
+  // Problems and warnings that are new, or gone, are logged.
+  void note_check(CheckReport report);
 
   // Looks nothing up: as it is now.
   ServiceStatus status() const;
@@ -77,17 +92,23 @@ class ClusterService {
   std::shared_ptr<Opened> opened() const;
   void note_trouble(const Error& error);
   Result<BaseBackupRequest> backup_request(const BackupOptions& options, Observer& observer) const;
+  BackupConfig backup_config() const;
+  RetentionConfig retention_config() const;
   Result<BackupManifest> run_backup(const BackupOptions& options, BackupProgress& progress,
                                     Observer& observer, std::stop_token stop);
-  Result<std::shared_ptr<BackupProgress>> begin_backup();
+  std::shared_ptr<BackupProgress> begin_backup();
   void end_backup(const Result<BackupManifest>& result);
 
   Repository& repository_;
   const ClusterConfig config_;
   Clock& clock_;
   std::stop_source stop_;
+  JobTurn turn_;
   mutable std::mutex mutex_;
-  std::shared_ptr<Opened> opened_;  // guarded, as are those below
+  BackupConfig backup_;  // guarded, as are those below
+  RetentionConfig retention_;
+  std::optional<CheckReport> check_;
+  std::shared_ptr<Opened> opened_;
   bool is_streaming_ = false;
   std::string trouble_;
   std::shared_ptr<BackupProgress> running_backup_;

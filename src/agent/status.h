@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "agent/findings.h"
+#include "agent/job.h"
 #include "common/clock.h"
 #include "repository/backup/backup_manifest.h"
 #include "walreceiver/wal_receiver.h"
@@ -26,6 +28,12 @@ struct EndedBackup {
   std::string error;
 };
 
+// The last time that the agent looked whether all is well.
+struct CheckReport {
+  Timestamp time;
+  Findings findings;
+};
+
 // What the agent does for a cluster.
 struct ServiceStatus {
   // From the first contact with the server on.
@@ -33,6 +41,8 @@ struct ServiceStatus {
   std::string trouble;  // why there's no receiver yet
   std::optional<RunningBackup> running_backup;
   std::optional<EndedBackup> last_backup_run;
+  std::vector<JobStatus> jobs;  // none: nobody does them
+  std::optional<CheckReport> check;
 };
 
 // A stretch of time that can be restored to without a hole.

@@ -99,7 +99,42 @@ static Json to_json(const WalReceiverStatus& receiver) {
           {"last_error", text_or_null(receiver.last_error)}};
 }
 
+static Json to_json(const JobStatus& job) {
+  Json last;
+  if (job.last) {
+    last = {{"started", to_string(job.last->started)},
+            {"ended", to_string(job.last->ended)},
+            {"outcome", job.last->error.empty() ? "success" : "failure"},
+            {"result", text_or_null(job.last->result)},
+            {"error", text_or_null(job.last->error)}};
+  }
+  return {{"job", to_string(job.kind)},
+          {"schedule", job.schedule},
+          {"next", text_or_null(job.next)},
+          {"running_since", text_or_null(job.running_since)},
+          {"last_success", text_or_null(job.done)},
+          {"failures", job.failures},
+          {"last", std::move(last)}};
+}
+
+static Json to_json(const CheckReport& check) {
+  Json findings = Json::array();
+  for (const auto& finding : check.findings.all()) {
+    if (finding.severity == Severity::kOk) continue;
+    findings.push_back({{"severity", to_string(finding.severity)},
+                        {"subject", finding.subject},
+                        {"message", finding.message},
+                        {"fix", finding.fix}});
+  }
+  return {{"time", to_string(check.time)},
+          {"problems", check.findings.count(Severity::kProblem)},
+          {"warnings", check.findings.count(Severity::kWarning)},
+          {"findings", std::move(findings)}};
+}
+
 static Json to_json(const ServiceStatus& service) {
+  Json jobs = Json::array();
+  for (const auto& job : service.jobs) jobs.push_back(to_json(job));
   Json running, ended;
   if (service.running_backup) {
     running = {{"started", to_string(service.running_backup->started)},
@@ -115,7 +150,9 @@ static Json to_json(const ServiceStatus& service) {
   return {{"receiver", service.receiver ? to_json(*service.receiver) : Json()},
           {"trouble", text_or_null(service.trouble)},
           {"running_backup", std::move(running)},
-          {"last_backup_run", std::move(ended)}};
+          {"last_backup_run", std::move(ended)},
+          {"jobs", std::move(jobs)},
+          {"check", service.check ? to_json(*service.check) : Json()}};
 }
 
 static Json to_json(const RepositoryReport& report) {

@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "schedule/schedule.h"
 
 namespace pitr {
 
@@ -46,7 +47,7 @@ struct SpoolConfig {
   std::uint64_t size_limit_bytes = 256ull << 20;
 };
 
-// What "pitr expire" keeps.
+// What expire keeps.
 struct RetentionConfig {
   unsigned keep_last = 3;
   unsigned keep_daily = 7;
@@ -61,6 +62,18 @@ struct RetentionConfig {
   Milliseconds grace = std::chrono::hours(72);
 };
 
+// What the agent does by itself, and when. Backups start only within the window.
+struct ScheduleConfig {
+  Schedule backup = Schedule::cron("0 1 * * *").value();
+  Schedule independent = Schedule::cron("0 1 1 * *").value();
+  Schedule expire = Schedule::cron("0 4 * * *").value();
+  Schedule check = Schedule::every(std::chrono::minutes(5));
+  std::string time_zone = "UTC";
+  Milliseconds jitter = std::chrono::minutes(30);
+  std::optional<DayWindow> window;
+  friend bool operator==(const ScheduleConfig&, const ScheduleConfig&) = default;
+};
+
 struct ClusterConfig {
   std::string name;  // [a-z0-9][a-z0-9_-]{0,62}
   // As libpq takes it; never with a password (PGPASSFILE and ~/.pgpass are for that).
@@ -72,6 +85,7 @@ struct ClusterConfig {
   BackupConfig backup;
   SpoolConfig spool;
   RetentionConfig retention;  // filled in: what the section "retention" at the top says
+  ScheduleConfig schedule;    // filled in: the same with "schedule"
 };
 
 struct RepositoryConfig {
@@ -88,6 +102,7 @@ struct EncryptionConfig {
 struct AgentConfig {
   Path socket = "/run/pitr/agent.sock";
   log::Level log_level = log::Level::kInfo;
+  Path state_directory = "/var/lib/pitr/agent";  // what it may lose
 };
 
 struct Config {
@@ -96,6 +111,7 @@ struct Config {
   EncryptionConfig encryption;
   AgentConfig agent;
   RetentionConfig retention;  // of clusters that say nothing else
+  ScheduleConfig schedule;    // the same
 
   // The cluster called `name`, or the only one where `name` is empty; else nullptr.
   const ClusterConfig* find_cluster(std::string_view name) const {

@@ -7,6 +7,7 @@
 
 #include "config/conninfo.h"
 #include "config/read_retention.h"
+#include "config/read_schedule.h"
 #include "config/section.h"
 
 namespace pitr {
@@ -100,6 +101,7 @@ void read_agent(const YamlNode& node, Problems& problems, AgentConfig& into) {
                                 "{}; use a shorter one",
                                 into.socket.native().size(), kLongestSocketPath));
   }
+  section.read_path("state_directory", into.state_directory);
   section.read_choice<log::Level>("log_level", into.log_level,
                                   {{"debug", log::Level::kDebug},
                                    {"info", log::Level::kInfo},
@@ -234,6 +236,8 @@ ClusterConfig read_cluster(const YamlEntry& entry, Problems& problems, const Con
   read_spool(section.take_section("spool"), problems, cluster.spool);
   cluster.retention = config.retention;
   read_retention(section.take_section("retention"), problems, cluster.retention);
+  cluster.schedule = config.schedule;
+  read_schedule(section.take_section("schedule"), problems, cluster.schedule);
   return cluster;
 }
 
@@ -306,6 +310,7 @@ Config read_config(const YamlNode& root, Problems& problems) {
   }
   read_agent(section.take_section("agent"), problems, config.agent);
   read_retention(section.take_section("retention"), problems, config.retention);
+  read_schedule(section.take_section("schedule"), problems, config.schedule);
   read_clusters(section.take_section("clusters"), problems, config);
   return config;
 }

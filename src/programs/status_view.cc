@@ -83,6 +83,40 @@ void add_agent(Lines& lines, const Json& agent, const std::string& agent_trouble
   }
 }
 
+// "backup 2026-11-25 01:12:00+00, expire ..."; and what went wrong with any of them.
+void add_jobs(Lines& lines, const Json& agent) {
+  const Json& jobs = part(agent, "jobs");
+  if (!jobs.is_array() || jobs.empty()) return;
+  std::string coming;
+  for (const auto& job : jobs) {
+    const auto next = text(job, "next");
+    if (next.empty() || text(job, "job") == "check") continue;
+    const auto when = text(job, "running_since").empty() ? without_fraction(next) : "now";
+    coming += fmt::format("{}{} {}", coming.empty() ? "" : ", ", text(job, "job"), when);
+  }
+  lines.add("next", coming.empty() ? "nothing: the schedule says never" : coming);
+  for (const auto& job : jobs) {
+    if (number(job, "failures") == 0) continue;
+    const Json& last = part(job, "last");
+    lines.add("",
+              fmt::format(
+                  "{} FAILED {}, last at {}: {}", text(job, "job"),
+                  number(job, "failures") == 1 ? "once" : text(job, "failures") + " times in a row",
+                  without_fraction(text(last, "ended")), text(last, "error")));
+  }
+}
+
+void add_check(Lines& lines, const Json& agent) {
+  const Json& check = part(agent, "check");
+  const Json& findings = part(check, "findings");
+  if (!findings.is_array()) return;
+  for (const auto& finding : findings) {
+    if (text(finding, "severity") != "problem") continue;
+    lines.add("problem", fmt::format("{}: {}", text(finding, "subject"), text(finding, "message")));
+    if (const auto fix = text(finding, "fix"); !fix.empty()) lines.add("", "-> " + fix);
+  }
+}
+
 void add_slot(Lines& lines, const Json& status) {
   const Json& slot = part(status, "slot");
   if (slot.is_null())
@@ -144,6 +178,8 @@ std::string describe_status(const Json& status, const std::string& agent_trouble
       lines.add("free", format_bytes(number(repository, "free_bytes")) + " in the repository");
     }
   }
+  add_jobs(lines, part(status, "agent"));
+  add_check(lines, part(status, "agent"));
   return fmt::format("{}: {}\n", text(status, "cluster"), text(status, "server")) + lines.take();
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <random>
 
 namespace pitr {
@@ -104,6 +105,19 @@ Result<BackupId> BackupId::parse(std::string_view text) {
 std::uint64_t random_name() {
   std::random_device random;
   return (static_cast<std::uint64_t>(random()) << 32) | random();
+}
+
+Timestamp BackupId::start_time() const {
+  const auto number = [&](std::size_t at, std::size_t size) {
+    int value = 0;
+    std::from_chars(text_.data() + at, text_.data() + at + size, value);
+    return value;
+  };
+  const std::chrono::sys_days date = std::chrono::year(number(0, 4)) / number(4, 2) / number(6, 2);
+  const std::chrono::sys_seconds time = date + std::chrono::hours(number(9, 2)) +
+                                        std::chrono::minutes(number(11, 2)) +
+                                        std::chrono::seconds(number(13, 2));
+  return Timestamp::from_unix_us(Microseconds(time.time_since_epoch()).count());
 }
 
 namespace layout {

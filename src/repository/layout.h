@@ -47,6 +47,8 @@ class BackupId {
   static BackupId make(Timestamp start, std::uint64_t random);
   static Result<BackupId> parse(std::string_view text);
   const std::string& text() const { return text_; }
+  // When it began, by the clock of the machine that took it; in whole seconds.
+  Timestamp start_time() const;
   friend auto operator<=>(const BackupId&, const BackupId&) = default;
 
  private:

@@ -108,12 +108,9 @@ std::optional<Timestamp> Schedule::next_after(Timestamp time, const TimeZone& zo
                                : next_time_of_day(*cron, time, zone);
 }
 
-std::string Schedule::text() const {
-  if (const auto* interval = std::get_if<Milliseconds>(&rule_)) {
-    return fmt::format("every {}ms", interval->count());
-  }
+std::string Schedule::cron_text() const {
   const auto* cron = std::get_if<CronExpression>(&rule_);
-  return cron ? cron->text() : "never";
+  return cron ? cron->text() : "";
 }
 
 // ---- The window

@@ -30,8 +30,8 @@ class Schedule {
 
   // The first time later than `time`; for an interval: so long after it. None: never.
   std::optional<Timestamp> next_after(Timestamp time, const TimeZone& zone) const;
-  // "0 1 * * *", "every 300000ms", "never"
-  std::string text() const;
+  // As it was written; empty where it is no cron expression.
+  std::string cron_text() const;
 
   friend bool operator==(const Schedule&, const Schedule&) = default;
 

@@ -33,14 +33,16 @@ class PitrSite {
  public:
   explicit PitrSite(const TestCluster& cluster)
       : PitrSite(cluster.conninfo(), cluster.data_directory()) {}
-  explicit PitrSite(const std::string& conninfo, const std::optional<Path>& data_directory = {})
+  explicit PitrSite(const std::string& conninfo, const std::optional<Path>& data_directory = {},
+                    const std::string& schedule = "never")
       : home_(must(TemporaryDirectory::create())) {
     std::string yaml = fmt::format(
         "repository: {{path: {0}/repository}}\n"
         "encryption: {{key_file: {0}/key/pitr.key}}\n"
-        "agent: {{socket: {0}/agent.sock}}\n"
+        "agent: {{socket: {0}/agent.sock, state_directory: {0}/state}}\n"
+        "schedule: {2}\n"
         "clusters:\n  main:\n    connection: \"{1}\"\n",
-        home_.path().native(), conninfo);
+        home_.path().native(), conninfo, schedule);
     if (data_directory) yaml += fmt::format("    data_directory: {}\n", data_directory->native());
     write_text(config_file(), yaml);
   }

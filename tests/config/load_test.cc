@@ -122,7 +122,8 @@ TEST(LoadTest, ThePackagedFileLoadsAndItsCommentedKeysAreTheDefaults) {
   for (std::string line; std::getline(input, line);) {
     for (const std::string key :
          {"log_level", "slot", "application_name", "stall_timeout", "method", "checkpoint",
-          "verify_checksums", "spool", "  size_limit"}) {
+          "verify_checksums", "spool", "  size_limit", "state_directory", "schedule", "backup",
+          "independent", "expire", "check", "jitter", "window"}) {
       const auto at = line.find("# " + key + ":");
       if (at != std::string::npos) line.erase(at, 2);
     }
@@ -133,6 +134,9 @@ TEST(LoadTest, ThePackagedFileLoadsAndItsCommentedKeysAreTheDefaults) {
   const auto& a = config->clusters.front();
   const auto& b = uncommented->clusters.front();
   EXPECT_NE(yaml.find("\n      stall_timeout: 10s\n"), std::string::npos);
+  EXPECT_NE(yaml.find("\nschedule:\n"), std::string::npos);
+  EXPECT_EQ(a.schedule, b.schedule);
+  EXPECT_EQ(config->agent.state_directory, uncommented->agent.state_directory);
   EXPECT_EQ(a.slot, b.slot);
   EXPECT_EQ(a.application_name, b.application_name);
   EXPECT_EQ(a.wal.stall_timeout, b.wal.stall_timeout);

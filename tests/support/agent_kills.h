@@ -72,7 +72,8 @@ class AgentKills {
         port_(must(PortLease::take())) {
     std::ofstream(config_file()) << fmt::format(
         "repository:\n  path: {0}/repository\nencryption:\n  key_file: {0}/key\n"
-        "agent:\n  socket: {1}/agent.sock\n"
+        "agent:\n  socket: {1}/agent.sock\n  state_directory: {1}/state\n"
+        "schedule: never\n"
         "clusters:\n  main:\n    connection: \"{2}\"\n",
         repository_.directory().native(), home_.path().native(), cluster_.conninfo());
     must(write_file_durably(repository_.directory() / "key", as_bytes(repository_.key().to_text()),

@@ -1,0 +1,109 @@
+#include "agent/cluster_jobs.h"
+
+#include <fmt/format.h>
+
+#include "agent/check_server.h"
+#include "agent/check_stored.h"
+#include "common/log.h"
+#include "common/readable.h"
+#include "repository/backup/backup_reader.h"
+#include "repository/incarnations.h"
+
+namespace pitr {
+namespace {
+
+// Nobody watches, but warnings are for the log.
+class LoggedWarnings final : public Observer {
+ public:
+  explicit LoggedWarnings(std::string cluster) : cluster_(std::move(cluster)) {}
+  void phase(std::string_view, std::uint64_t) override {}
+  void advance(std::uint64_t) override {}
+  void warn(std::string_view message) override {
+    log::warning("cluster {}: backup: {}", cluster_, message);
+  }
+
+ private:
+  const std::string cluster_;
+};
+
+SeenStreaming streaming_of(const ServiceStatus& status) {
+  if (!status.receiver) return {};
+  const auto& receiver = *status.receiver;
+  const bool is_behind = receiver.server_lsn > receiver.durable_lsn;
+  return {std::string(to_string(receiver.state)), receiver.last_error,
+          is_behind ? receiver.server_lsn - receiver.durable_lsn : 0};
+}
+
+}  // namespace
+
+Result<std::string> ClusterJobs::run(JobKind kind, std::stop_token stop) {
+  switch (kind) {
+    case JobKind::kCheck:
+      return check(stop);
+    case JobKind::kIndependent:
+      return back_up(ReadRequest::kIndependent, stop);
+    case JobKind::kBackup:
+      return back_up(ReadRequest::kAuto, stop);
+    case JobKind::kExpire:
+      return expire();
+  }
+  return Error::internal("a job that is not known");
+}
+
+// The newest incarnation's: another database of the same name needs a backup of its own. Backups
+// of the future were taken when the clock was wrong, and tell nothing.
+Result<std::optional<Timestamp>> ClusterJobs::last_backup(JobKind kind, Timestamp now) {
+  const auto store = newest_incarnation(repository_, service_.config().name);
+  if (!store && store.error().kind() == ErrorKind::kNotFound) return std::optional<Timestamp>();
+  if (!store) return store.error();
+  const BackupCatalog catalog(*store);
+  const auto ids = TRY(catalog.list());
+  for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
+    if (id->start_time() > now) continue;
+    if (kind == JobKind::kIndependent) {
+      const auto manifest = TRY(catalog.manifest(*id));
+      if (manifest.reading != BackupReading::kEverything) continue;
+    }
+    return std::optional(id->start_time());
+  }
+  return std::optional<Timestamp>();
+}
+
+Result<std::string> ClusterJobs::back_up(ReadRequest read, std::stop_token stop) {
+  BackupOptions options;
+  options.read = read;
+  LoggedWarnings observer(service_.config().name);
+  const auto backup = TRY(service_.take_backup_in_turn(options, observer, stop));
+  return fmt::format("{} is complete: {} read, {} stored; {}", backup.id.text(),
+                     format_bytes(backup.read_bytes), format_bytes(backup.stored_bytes),
+                     backup.reading_reason);
+}
+
+Result<std::string> ClusterJobs::expire() {
+  const auto report = TRY(service_.expire_in_turn());
+  for (const auto& warning : report.warnings) {
+    log::warning("cluster {}: expiry: {}", service_.config().name, warning);
+  }
+  return fmt::format(
+      "{} backup{} let go, {} deleted, {} in trash", report.dropped_backups,
+      report.dropped_backups == 1 ? "" : "s", format_bytes(report.deleted.bytes),
+      format_bytes(report.waiting.bytes + report.unneeded_files.bytes + report.unneeded_wal.bytes));
+}
+
+Result<std::string> ClusterJobs::check(std::stop_token stop) {
+  const auto& config = service_.config();
+  CheckReport report;
+  report.time = clock_.now();
+  report.findings.begin(config.name);
+  const auto server = check_server(config, clock_, stop, report.findings);
+  check_streaming(streaming_of(service_.status()), report.findings);
+  check_storage(repository_.storage(), clock_, report.findings);
+  check_stored(repository_, config, server, clock_, report.findings);
+  if (stop.stop_requested()) return Error::cancelled("the check was stopped");
+  auto text = fmt::format("{} problems, {} warnings", report.findings.count(Severity::kProblem),
+                          report.findings.count(Severity::kWarning));
+  service_.note_check(std::move(report));
+  return text;
+}
+
+}  // namespace pitr
