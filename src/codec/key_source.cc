@@ -194,7 +194,8 @@ Result<KeyEncryptionKey> run_key_command(const std::string& command, Seconds tim
                                            WEXITSTATUS(status))
                              : fmt::format("there is no key: signal {} ended the key command",
                                            WTERMSIG(status)))
-        .with_hint("run it by hand as the user that runs pitr: " + command);
+        // The command itself may hold a token, and this goes into logs.
+        .with_hint("run the configuration's key_command by hand, as the user that runs pitr");
   }
   return with_context(KeyEncryptionKey::parse(std::string_view(text.text).substr(0, size)),
                       "output of the key command");
