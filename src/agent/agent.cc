@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "agent/backup_stream.h"
 #include "agent/cluster_status.h"
 #include "agent/status_json.h"
 #include "common/log.h"
+#include "config/changes.h"
 
 namespace pitr {
 
@@ -53,6 +55,37 @@ void Agent::stop() {
   if (server_) server_->stop();
   server_.reset();
   members_.clear();
+}
+
+void Agent::reload(const Config& config) {
+  const auto changes = compare_configs(config_, config);
+  for (const auto& member : members_) {
+    const auto* wanted = config.find_cluster(member.service->config().name);
+    if (!wanted) continue;
+    member.service->set_policies(*wanted);
+    const auto scheduled = member.runner->set_schedule(wanted->schedule);
+    if (!scheduled) log::error("cluster {}: {}", wanted->name, scheduled.error().message());
+    for (auto& cluster : config_.clusters) {
+      if (cluster.name != wanted->name) continue;
+      cluster.backup = wanted->backup;
+      cluster.retention = wanted->retention;
+      cluster.schedule = wanted->schedule;
+    }
+  }
+  config_.agent.log_level = config.agent.log_level;
+  config_.agent.log_format = config.agent.log_format;
+  for (const auto& key : changes.taken_over) log::info("configuration: {} is taken over", key);
+  for (const auto& key : changes.need_restart) {
+    log::warning("configuration: {} changed, which counts after a restart of the agent", key);
+  }
+  if (changes.taken_over.empty() && changes.need_restart.empty()) {
+    log::info("configuration: nothing changed");
+  }
+}
+
+bool Agent::is_alive() const {
+  return std::ranges::all_of(members_,
+                             [](const Member& member) { return member.runner->is_alive(); });
 }
 
 http::Router Agent::routes() {

@@ -28,6 +28,12 @@ class Agent {
   static Result<std::unique_ptr<Agent>> start(Config config, Repository& repository, Clock& clock);
   ~Agent();
 
+  // Takes over of `config` what can change while it runs (schedules, retention, how backups are
+  // taken), and logs what changed and what needs a restart. Not for two threads at once.
+  void reload(const Config& config);
+  // Whether everybody who does scheduled jobs is at work or waiting.
+  bool is_alive() const;
+
   // Ends everything; waits for it. May wait as long as storage hangs.
   void stop();
 
@@ -48,7 +54,7 @@ class Agent {
   http::Response show_cluster(const http::Request& request);
   http::Response show_all(const http::Request& request);
 
-  const Config config_;
+  Config config_;
   Repository& repository_;
   Clock& clock_;
   std::vector<Member> members_;           // as in the configuration

@@ -11,6 +11,8 @@ namespace pitr {
 
 // The wall clock may be stepped while a thread sleeps.
 static constexpr Milliseconds kLongestSleep = Seconds(20);
+// Of a thread that only waits for the next job.
+static constexpr Milliseconds kLongestSilence = std::chrono::minutes(2);
 // Backups come and go by other hands as well, and so do whole databases.
 static constexpr Milliseconds kLookInterval = std::chrono::minutes(10);
 
@@ -80,9 +82,24 @@ std::vector<JobStatus> JobRunner::status() const {
   return book_.status(clock_.now());
 }
 
+void JobRunner::note_beat(Lane lane, bool is_busy) {
+  std::lock_guard lock(mutex_);
+  beats_[static_cast<std::size_t>(lane)] = {is_busy, clock_.steady_now()};
+}
+
+bool JobRunner::is_alive() const {
+  std::lock_guard lock(mutex_);
+  return std::ranges::all_of(beats_, [&](const Beat& beat) {
+    return beat.is_busy || clock_.steady_now() - beat.last < kLongestSilence;
+  });
+}
+
 void JobRunner::loop(Lane lane, std::stop_token stop) {
   while (!stop.stop_requested()) {
-    if (!run_due(lane, stop)) wait(lane, stop);
+    note_beat(lane, true);
+    const bool did_something = run_due(lane, stop);
+    note_beat(lane, false);
+    if (!did_something) wait(lane, stop);
   }
 }
 

@@ -41,12 +41,16 @@ class JobRunner {
   Result<void> set_schedule(const ScheduleConfig& config);
   std::vector<JobStatus> status() const;
 
+  // Whether both threads are at work, or looked for some within the last two minutes.
+  bool is_alive() const;
+
   enum class Lane { kWork, kChecks };
   // Does the first job of the lane that is due. False: none is.
   bool run_due(Lane lane, std::stop_token stop);
 
  private:
   void loop(Lane lane, std::stop_token stop);
+  void note_beat(Lane lane, bool is_busy);
   void wait(Lane lane, std::stop_token stop);
   void look_for_backups();
   Result<void> note_last_backup(JobKind kind);
@@ -62,10 +66,15 @@ class JobRunner {
   const Path state_file_;
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  JobBook book_;          // guarded
-  unsigned changes_ = 0;  // guarded: of the schedule
-  bool can_save_ = true;  // guarded: told once when not
-  SteadyTime looked_;     // of the working thread: when the repository was asked for backups
+  struct Beat {
+    bool is_busy = true;
+    SteadyTime last;
+  };
+  std::array<Beat, 2> beats_;  // guarded; by lane
+  JobBook book_;               // guarded
+  unsigned changes_ = 0;       // guarded: of the schedule
+  bool can_save_ = true;       // guarded: told once when not
+  SteadyTime looked_;          // of the working thread: when the repository was asked for backups
   bool has_looked_ = false;
   std::stop_source stop_;
   std::jthread work_, checks_;  // last: they use all of the above

@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/log_format.h"
 #include "schedule/schedule.h"
 
 namespace pitr {
@@ -23,12 +24,14 @@ struct CompressionConfig {
   enum class Method { kLz4, kZstd, kNone };
   Method method = Method::kLz4;
   int level = 1;  // zstd only: 1 to 19
+  friend bool operator==(const CompressionConfig&, const CompressionConfig&) = default;
 };
 
 struct WalConfig {
   // Without durable progress for so long the receiver disconnects and the slot holds the WAL.
   Milliseconds stall_timeout{10'000};
   CompressionConfig compression;
+  friend bool operator==(const WalConfig&, const WalConfig&) = default;
 };
 
 struct BackupConfig {
@@ -40,6 +43,7 @@ struct BackupConfig {
   std::optional<std::uint64_t> max_rate_bytes_per_second;
   Checkpoint checkpoint = Checkpoint::kFast;
   bool verify_checksums = true;
+  friend bool operator==(const BackupConfig&, const BackupConfig&) = default;
 };
 
 // The WAL that a restore fetches ahead of the server, which is kept in its data directory.
@@ -60,6 +64,7 @@ struct RetentionConfig {
   std::string time_zone = "UTC";
   // No backup and no restore takes longer.
   Milliseconds grace = std::chrono::hours(72);
+  friend bool operator==(const RetentionConfig&, const RetentionConfig&) = default;
 };
 
 // What the agent does by itself, and when. Backups start only within the window.
@@ -97,11 +102,13 @@ struct EncryptionConfig {
   enum class Source { kKeyFile, kKeyEnvironment, kKeyCommand, kNone };
   Source source = Source::kKeyFile;
   std::string value = "/etc/pitr/key";
+  friend bool operator==(const EncryptionConfig&, const EncryptionConfig&) = default;
 };
 
 struct AgentConfig {
   Path socket = "/run/pitr/agent.sock";
   log::Level log_level = log::Level::kInfo;
+  log::Format log_format = log::Format::kText;
   Path state_directory = "/var/lib/pitr/agent";  // what it may lose
 };
 

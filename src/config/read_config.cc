@@ -107,6 +107,8 @@ void read_agent(const YamlNode& node, Problems& problems, AgentConfig& into) {
                                    {"info", log::Level::kInfo},
                                    {"warning", log::Level::kWarning},
                                    {"error", log::Level::kError}});
+  section.read_choice<log::Format>("log_format", into.log_format,
+                                   {{"text", log::Format::kText}, {"json", log::Format::kJson}});
 }
 
 void check_connection(Section& section, const YamlNode& node, const std::string& connection) {

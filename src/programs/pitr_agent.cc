@@ -1,6 +1,7 @@
 // pitr-agent: streams the WAL of the configured clusters into the repository, takes in what
-// archive_command hands over, and takes base backups when asked. Runs in the foreground and logs to
-// standard error; SIGTERM ends it within seconds. Exit codes: exit_codes.h.
+// archive_command hands over, and takes base backups, expires and checks them by schedule. Runs in
+// the foreground and logs to standard error; SIGTERM ends it within seconds, SIGHUP makes it read
+// its configuration again. Exit codes: exit_codes.h.
 #include <malloc.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +12,8 @@
 #include "config/load.h"
 #include "postgres/connection.h"
 #include "programs/exit_codes.h"
+#include "programs/reload_signal.h"
+#include "programs/service_notify.h"
 #include "programs/stop_signals.h"
 
 namespace pitr {
@@ -39,22 +42,49 @@ void describe(const Config& config, const Path& file, RepositoryAccess& access) 
   }
 }
 
+void set_log(const Options& options, const AgentConfig& config) {
+  log::set_level(options.log_level.empty() ? config.log_level : to_level(options.log_level));
+  log::set_format(config.log_format);
+}
+
+void reload(const Options& options, const Path& file, Agent& agent) {
+  const auto config = load_config(file);
+  if (!config) {
+    return log::error("{} is not taken over, all stays as it was: {}", file.native(),
+                      config.error().message());
+  }
+  set_log(options, config->agent);
+  agent.reload(*config);
+}
+
 Result<void> run(const Options& options) {
   ConfigSearch search;
   if (!options.config_file.empty()) search.from_option = options.config_file;
   const auto file = TRY(find_config_file(search));
   auto config = TRY(load_config(file));
-  log::set_level(options.log_level.empty() ? config.agent.log_level : to_level(options.log_level));
+  set_log(options, config.agent);
 
+  ReloadSignal reload_signal;
   StopSignals signals;
+  ServiceNotify service;
   SystemClock clock;
   auto access = TRY(RepositoryAccess::open(config, clock));
   describe(config, file, *access);
   const auto socket = config.agent.socket;
   auto agent = TRY(Agent::start(std::move(config), access->repository(), clock));
   log::info("answering on {}", socket.native());
+  reload_signal.start([&] {
+    service.tell("RELOADING=1");
+    reload(options, file, *agent);
+    service.tell("READY=1");
+  });
+  service.tell("READY=1");
+  service.feed_watchdog([&] { return agent->is_alive(); });
   signals.wait();
+  service.tell("STOPPING=1");
   log::info("stopping");
+  reload_signal.stop();
+  service.stop_feeding();
   agent->stop();
   log::info("stopped");
   return {};
@@ -72,8 +102,10 @@ void share_freed_memory() {
 
 int main_with(int argc, char** argv) {
   Options options;
-  CLI::App app("Streams WAL into the repository and takes base backups, for as long as it runs.",
-               "pitr-agent");
+  CLI::App app(
+      "Streams WAL into the repository, and takes base backups, expires and checks them by\n"
+      "schedule, for as long as it runs.",
+      "pitr-agent");
   app.add_option("--config", options.config_file,
                  "Configuration file; default: $PITR_CONFIG, /etc/pitr/pitr.yaml, "
                  "~/.config/pitr/pitr.yaml")
@@ -81,7 +113,9 @@ int main_with(int argc, char** argv) {
   app.add_option("--log-level", options.log_level, "Instead of the configuration's log_level")
       ->type_name("LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
-  app.footer("It runs in the foreground, logs to standard error, and ends on SIGTERM and SIGINT.");
+  app.footer(
+      "It runs in the foreground, logs to standard error, ends on SIGTERM and SIGINT, and\n"
+      "reads its configuration again on SIGHUP.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

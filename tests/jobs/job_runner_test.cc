@@ -177,6 +177,8 @@ TEST(JobRunner, AHangingJobHoldsUpNoCheckAndEndsOnStop) {
   EXPECT_TRUE(eventually([&] { return hangs && checks > 5; }));
   const auto running = site.status(JobKind::kIndependent);
   EXPECT_TRUE(running.running_since);
+  site.clock.pass(hours(5));
+  EXPECT_TRUE(eventually([&] { return site.runner->is_alive(); }));  // it is at work
   // Who waits for it can go away.
   std::stop_source stop;
   stop.request_stop();
@@ -189,6 +191,23 @@ TEST(JobRunner, AHangingJobHoldsUpNoCheckAndEndsOnStop) {
   // A stop is no failure.
   site.start(schedule_of("{check: {every: 5min}}"));
   EXPECT_EQ(site.status(JobKind::kIndependent).failures, 0u);
+}
+
+// By the clock of the test the threads sleep for minutes; the watchdog would bark.
+TEST(JobRunner, ThreadsThatDoNotComeBackAreNoticed) {
+  RunnerSite site(utc(2026, 3, 10, 12));
+  site.start(schedule_of("never"));
+  EXPECT_TRUE(site.runner->is_alive());
+  site.runner->start();
+  EXPECT_TRUE(eventually([&] {
+    site.clock.pass(minutes(3));
+    return !site.runner->is_alive();
+  }));
+  // They look again when something changes.
+  EXPECT_TRUE(eventually([&] {
+    must(site.runner->set_schedule(schedule_of("never")));
+    return site.runner->is_alive();
+  }));
 }
 
 }  // namespace
