@@ -140,6 +140,8 @@ TEST(SimulatedYear, FailuresAndDaysOffLoseNoDayOnWhichItRan) {
   EXPECT_GT(year.failed, 100);
   // Twelve months, and whatever the tiers of days and weeks hold.
   EXPECT_GE(year.backups.times().size(), 20u);
+  // What one run keeps the next one keeps as well, at the same time.
+  must(year.backups.expire(year.site.clock.now(), year.policy));
   const auto plan = must(year.backups.expire(year.site.clock.now(), year.policy));
   for (const auto& decision : plan.decisions) EXPECT_TRUE(decision.keep());
 }
