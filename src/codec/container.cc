@@ -48,12 +48,6 @@ std::string_view to_string(ContainerKind kind) {
       return "list of verifications";
     case ContainerKind::kAudit:
       return "audit entry";
-    case ContainerKind::kVerified:
-      return "verification of a backup";
-    case ContainerKind::kDamagedPack:
-      return "damaged pack";
-    case ContainerKind::kVerifications:
-      return "list of verifications";
   }
   return "unknown";
 }
