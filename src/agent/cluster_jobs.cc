@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/audit_trail.h"
 #include "agent/check_server.h"
 #include "agent/check_stored.h"
 #include "common/log.h"
@@ -19,7 +20,7 @@ class LoggedWarnings final : public Observer {
   void phase(std::string_view, std::uint64_t) override {}
   void advance(std::uint64_t) override {}
   void warn(std::string_view message) override {
-    log::warning("cluster {}: backup: {}", cluster_, message);
+    log::warning("cluster {}: {}", cluster_, message);
   }
 
  private:
@@ -54,6 +55,8 @@ Result<std::string> ClusterJobs::run_one(JobKind kind, std::stop_token stop) {
       return back_up(ReadRequest::kAuto, stop);
     case JobKind::kExpire:
       return expire();
+    case JobKind::kVerify:
+      return verify(stop);
   }
   return Error::internal("a job that is not known");
 }
@@ -96,6 +99,32 @@ Result<std::string> ClusterJobs::expire() {
       "{} backup{} let go, {} deleted, {} in trash", report.dropped_backups,
       report.dropped_backups == 1 ? "" : "s", format_bytes(report.deleted.bytes),
       format_bytes(report.waiting.bytes + report.unneeded_files.bytes + report.unneeded_wal.bytes));
+}
+
+Result<std::string> ClusterJobs::verify(std::stop_token stop) {
+  LoggedWarnings observer(service_.config().name);
+  AuditEntry entry;
+  entry.operation = AuditedOperation::kVerify;
+  entry.cluster = service_.config().name;
+  const auto report = TRY(AuditTrail(repository_, clock_).run(std::move(entry), [&](auto& details) {
+    auto result = verify_cluster(repository_, service_.config().name, service_.verify_options(),
+                                 observer, clock_, std::move(stop));
+    if (result) details["findings"] = std::to_string(result->findings.size());
+    return result;
+  }));
+  if (report.was_stopped) return Error::cancelled("the verification was stopped");
+  for (const auto& finding : report.findings) {
+    log::error("cluster {}: {} is {}: {}", service_.config().name, finding.object,
+               to_string(finding.kind), finding.problem.message());
+  }
+  if (report.found_damage()) {
+    return Error::corrupt(fmt::format("{} objects are damaged or missing, {} first",
+                                      report.findings.size(), report.findings.front().object))
+        .with_hint("\"pitr verify\" names them with the backups that they touch");
+  }
+  if (!report.findings.empty()) return report.findings.front().problem;
+  return fmt::format("{} in {} objects are right", format_bytes(report.checked_bytes),
+                     report.checked_objects);
 }
 
 Result<std::string> ClusterJobs::check(std::stop_token stop) {

@@ -35,7 +35,8 @@ ClusterService::ClusterService(Repository& repository, ClusterConfig config, Clo
       config_(std::move(config)),
       clock_(clock),
       backup_(config_.backup),
-      retention_(config_.retention) {}
+      retention_(config_.retention),
+      verify_period_(config_.schedule.verify_period) {}
 
 ClusterService::~ClusterService() {
   request_stop();
@@ -57,6 +58,7 @@ void ClusterService::set_policies(const ClusterConfig& config) {
   std::lock_guard lock(mutex_);
   backup_ = config.backup;
   retention_ = config.retention;
+  verify_period_ = config.schedule.verify_period;
 }
 
 BackupConfig ClusterService::backup_config() const {
@@ -67,6 +69,16 @@ BackupConfig ClusterService::backup_config() const {
 RetentionConfig ClusterService::retention_config() const {
   std::lock_guard lock(mutex_);
   return retention_;
+}
+
+VerifyOptions ClusterService::verify_options() const {
+  std::lock_guard lock(mutex_);
+  VerifyOptions options;
+  options.depth = VerifyDepth::kFull;
+  options.cycle = VerifyCycle{verify_period_, 0};
+  options.workers = 1;
+  options.max_rate_bytes_per_second = backup_.max_rate_bytes_per_second.value_or(0);
+  return options;
 }
 
 // ---- Which incarnation

@@ -25,6 +25,7 @@
 #include "common/observer.h"
 #include "config/config.h"
 #include "repository/expire/expire.h"
+#include "repository/verify/verify.h"
 #include "walreceiver/segment_ingest.h"
 
 namespace pitr {
@@ -67,8 +68,10 @@ class ClusterService {
                                              std::stop_token stop);
   Result<ExpireReport> expire_in_turn();
 
-  // From now on: what "backup" and "retention" say. All else is as it was at the start.
+  // From now on: what "backup", "retention" and "schedule" say. All else is as it was at the start.
   void set_policies(const ClusterConfig& config);
+  // Of a scheduled verification: a part of the cycle, as slowly as backups read.
+  VerifyOptions verify_options() const;
 
   // Problems and warnings that are new, or gone, are logged.
   void note_check(CheckReport report);
@@ -116,6 +119,7 @@ class ClusterService {
   mutable std::mutex mutex_;
   BackupConfig backup_;  // guarded, as are those below
   RetentionConfig retention_;
+  Milliseconds verify_period_;
   std::optional<CheckReport> check_;
   std::shared_ptr<Opened> opened_;
   bool is_streaming_ = false;

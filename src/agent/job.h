@@ -13,10 +13,10 @@ namespace pitr {
 
 // In the order in which they come when several are due. An independent backup is one for the
 // schedule of backups, too.
-enum class JobKind : std::uint8_t { kCheck, kIndependent, kBackup, kExpire };
+enum class JobKind : std::uint8_t { kCheck, kIndependent, kBackup, kExpire, kVerify };
 inline constexpr std::array kJobKinds{JobKind::kCheck, JobKind::kIndependent, JobKind::kBackup,
-                                      JobKind::kExpire};
-std::string_view to_string(JobKind kind);  // "check", "independent", "backup", "expire"
+                                      JobKind::kExpire, JobKind::kVerify};
+std::string_view to_string(JobKind kind);  // "check", "independent", "backup", "expire", "verify"
 
 // How the last run ended.
 struct JobEnd {

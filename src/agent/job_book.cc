@@ -16,6 +16,8 @@ std::string_view to_string(JobKind kind) {
       return "backup";
     case JobKind::kExpire:
       return "expire";
+    case JobKind::kVerify:
+      return "verify";
   }
   return "unknown";
 }
@@ -30,6 +32,8 @@ static const Schedule& schedule_of(const ScheduleConfig& config, JobKind kind) {
       return config.backup;
     case JobKind::kExpire:
       return config.expire;
+    case JobKind::kVerify:
+      return config.verify;
   }
   return config.check;
 }

@@ -16,7 +16,8 @@ static constexpr Milliseconds kLongestSilence = std::chrono::minutes(2);
 // Backups come and go by other hands as well, and so do whole databases.
 static constexpr Milliseconds kLookInterval = std::chrono::minutes(10);
 
-static constexpr std::array kWork{JobKind::kIndependent, JobKind::kBackup, JobKind::kExpire};
+static constexpr std::array kWork{JobKind::kIndependent, JobKind::kBackup, JobKind::kExpire,
+                                  JobKind::kVerify};
 static constexpr std::array kChecks{JobKind::kCheck};
 static constexpr std::array kBackups{JobKind::kIndependent, JobKind::kBackup};
 
@@ -35,6 +36,8 @@ static std::string name_of(JobKind kind) {
       return "a scheduled backup";
     case JobKind::kExpire:
       return "scheduled expiry";
+    case JobKind::kVerify:
+      return "scheduled verification";
   }
   return "a job";
 }

@@ -15,6 +15,7 @@ static void compare_clusters(const ClusterConfig& running, const ClusterConfig& 
   note(running.slot == file.slot, "slot", changes.need_restart);
   note(running.application_name == file.application_name, "application_name", changes.need_restart);
   note(running.wal == file.wal, "wal", changes.need_restart);
+  note(running.objectives == file.objectives, "objectives", changes.need_restart);
 }
 
 ConfigChanges compare_configs(const Config& running, const Config& file) {
@@ -27,6 +28,7 @@ ConfigChanges compare_configs(const Config& running, const Config& file) {
   note(running.agent.socket == file.agent.socket, "agent.socket", changes.need_restart);
   note(running.agent.state_directory == file.agent.state_directory, "agent.state_directory",
        changes.need_restart);
+  note(running.agent.http == file.agent.http, "agent.http", changes.need_restart);
   note(running.repository.path == file.repository.path, "repository.path", changes.need_restart);
   note(running.encryption == file.encryption, "encryption", changes.need_restart);
   for (const auto& cluster : running.clusters) {

@@ -72,10 +72,13 @@ struct ScheduleConfig {
   Schedule backup = Schedule::cron("0 1 * * *").value();
   Schedule independent = Schedule::cron("0 1 1 * *").value();
   Schedule expire = Schedule::cron("0 4 * * *").value();
+  Schedule verify = Schedule::cron("0 5 * * *").value();
   Schedule check = Schedule::every(std::chrono::minutes(5));
   std::string time_zone = "UTC";
   Milliseconds jitter = std::chrono::minutes(30);
   std::optional<DayWindow> window;
+  // In so long all packs and WAL are verified once, a part in each run.
+  Milliseconds verify_period = std::chrono::hours(14 * 24);
   friend bool operator==(const ScheduleConfig&, const ScheduleConfig&) = default;
 };
 
@@ -89,6 +92,7 @@ struct ObjectivesConfig {
   // How fast a restore goes here, for the estimate that is held against rto.
   std::uint64_t restore_bytes_per_second = 100ull << 20;
   std::uint64_t replay_bytes_per_second = 32ull << 20;
+  friend bool operator==(const ObjectivesConfig&, const ObjectivesConfig&) = default;
 };
 
 struct ClusterConfig {
@@ -101,9 +105,8 @@ struct ClusterConfig {
   WalConfig wal;
   BackupConfig backup;
   SpoolConfig spool;
-  RetentionConfig retention;  // filled in: what the section "retention" at the top says
-  ScheduleConfig schedule;    // filled in: the same with "schedule"
   RetentionConfig retention;    // filled in: what the section "retention" at the top says
+  ScheduleConfig schedule;      // filled in: the same, "schedule"
   ObjectivesConfig objectives;  // filled in: the same, "objectives"
 };
 
@@ -123,6 +126,7 @@ struct EncryptionConfig {
 struct ListenAddress {
   std::string address;
   std::uint16_t port = 0;
+  friend bool operator==(const ListenAddress&, const ListenAddress&) = default;
 };
 
 // What the agent serves over TCP. In plain text and without a password, so it answers to this
@@ -130,6 +134,7 @@ struct ListenAddress {
 struct HttpConfig {
   std::optional<ListenAddress> listen;  // none: nothing
   bool allow_remote = false;
+  friend bool operator==(const HttpConfig&, const HttpConfig&) = default;
 };
 
 struct AgentConfig {
@@ -145,9 +150,8 @@ struct Config {
   RepositoryConfig repository;
   EncryptionConfig encryption;
   AgentConfig agent;
-  RetentionConfig retention;  // of clusters that say nothing else
-  ScheduleConfig schedule;    // the same
   RetentionConfig retention;    // of clusters that say nothing else
+  ScheduleConfig schedule;      // the same
   ObjectivesConfig objectives;  // the same
 
   // The cluster called `name`, or the only one where `name` is empty; else nullptr.

@@ -71,7 +71,7 @@ void read_window(Section& section, ScheduleConfig& into) {
 
 void read_schedule(const YamlNode& node, Problems& problems, ScheduleConfig& into) {
   if (node.kind == YamlNode::Kind::kScalar && node.text == "never") {
-    for (auto* job : {&into.backup, &into.independent, &into.expire, &into.check}) {
+    for (auto* job : {&into.backup, &into.independent, &into.expire, &into.verify, &into.check}) {
       *job = Schedule::never();
     }
     return;
@@ -80,6 +80,8 @@ void read_schedule(const YamlNode& node, Problems& problems, ScheduleConfig& int
   read_job(section, problems, "backup", minutes(10), into.backup);
   read_job(section, problems, "independent", hours(1), into.independent);
   read_job(section, problems, "expire", minutes(10), into.expire);
+  read_job(section, problems, "verify", minutes(10), into.verify);
+  section.read_duration("verify_period", into.verify_period, hours(1), hours(24 * 3650));
   read_job(section, problems, "check", Seconds(10), into.check);
   section.read_duration("jitter", into.jitter, Milliseconds(0), kLongestJitter);
   read_window(section, into);

@@ -7,7 +7,9 @@
 #include <CLI/CLI.hpp>
 
 #include "agent/agent.h"
+#include "agent/audit_trail.h"
 #include "agent/repository_access.h"
+#include "codec/digest.h"
 #include "common/log.h"
 #include "config/listen_address.h"
 #include "config/load.h"
@@ -48,7 +50,17 @@ void set_log(const Options& options, const AgentConfig& config) {
   log::set_format(config.log_format);
 }
 
-void reload(const Options& options, const Path& file, Agent& agent) {
+// The configuration that counts from now on.
+void record_configuration(const AuditTrail& trail, const Path& file, const char* when) {
+  AuditEntry entry;
+  entry.operation = AuditedOperation::kConfiguration;
+  entry.details = {{"file", file.native()}, {"when", when}};
+  const auto text = read_text_file(file);
+  if (text) entry.details["sha256"] = to_hex(sha256(as_bytes(*text)));
+  trail.record(std::move(entry));
+}
+
+void reload(const Options& options, const Path& file, const AuditTrail& trail, Agent& agent) {
   const auto config = load_config(file);
   if (!config) {
     return log::error("{} is not taken over, all stays as it was: {}", file.native(),
@@ -56,6 +68,7 @@ void reload(const Options& options, const Path& file, Agent& agent) {
   }
   set_log(options, config->agent);
   agent.reload(*config);
+  record_configuration(trail, file, "reload");
 }
 
 Result<void> run(const Options& options) {
@@ -71,6 +84,7 @@ Result<void> run(const Options& options) {
   SystemClock clock;
   auto access = TRY(RepositoryAccess::open(config, clock));
   describe(config, file, *access);
+  const AuditTrail trail(access->repository(), clock);
   const auto socket = config.agent.socket;
   const auto listen = config.agent.http.listen;
   auto agent = TRY(Agent::start(std::move(config), access->repository(), clock,
@@ -79,10 +93,11 @@ Result<void> run(const Options& options) {
   if (listen) log::info("metrics on http://{}/metrics", to_string(*listen));
   reload_signal.start([&] {
     service.tell("RELOADING=1");
-    reload(options, file, *agent);
+    reload(options, file, trail, *agent);
     service.tell("READY=1");
   });
   service.tell("READY=1");
+  record_configuration(trail, file, "start");
   service.feed_watchdog([&] { return agent->is_alive(); });
   signals.wait();
   service.tell("STOPPING=1");

@@ -102,6 +102,9 @@ TEST_F(AuditTest, TheAgentNamesWhoAsked) {
   EXPECT_EQ(backups[0].at("program"), "pitr-agent");
   EXPECT_EQ(backups[0].at("user"), user_name(::geteuid()));
   EXPECT_EQ(backups[0].at("reason"), "through the agent");
+  const auto configurations = entries({"--operation", "configuration"});
+  ASSERT_EQ(configurations.size(), 1u);
+  EXPECT_EQ(configurations[0].at("details").at("file"), site.config_file().native());
 }
 
 }  // namespace

@@ -26,6 +26,15 @@ TEST(JobRunner, TheFirstBackupComesAtOnceAndCountsForBothSchedules) {
   EXPECT_EQ(site.status(JobKind::kIndependent).next, utc(2026, 4, 1, 1));
 }
 
+TEST(JobRunner, VerificationComesLastAndIsDaily) {
+  RunnerSite site(utc(2026, 3, 10, 12));
+  auto schedule = schedule_of(kDaily);
+  schedule.verify = ScheduleConfig().verify;
+  site.start(schedule);
+  EXPECT_THAT(site.run(), ElementsAre(JobKind::kIndependent, JobKind::kExpire, JobKind::kVerify));
+  EXPECT_EQ(site.status(JobKind::kVerify).next, utc(2026, 3, 11, 5));
+}
+
 TEST(JobRunner, BackupsOfTheRepositoryCountWhoeverTookThem) {
   RunnerSite site(utc(2026, 3, 10, 12));
   site.jobs.publish(JobKind::kIndependent, utc(2026, 3, 1, 1));
