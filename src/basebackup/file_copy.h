@@ -12,8 +12,8 @@
 #include "basebackup/copy_task.h"
 #include "basebackup/directory_walk.h"
 #include "basebackup/promise_check.h"
-#include "common/rate_limit.h"
 #include "common/observer.h"
+#include "common/rate_limit.h"
 #include "repository/backup/backup_writer.h"
 
 namespace pitr {

@@ -120,10 +120,26 @@ TEST(LoadTest, ThePackagedFileLoadsAndItsCommentedKeysAreTheDefaults) {
   std::string yaml;
   std::ifstream input(file);
   for (std::string line; std::getline(input, line);) {
-    for (const std::string key :
-         {"log_level", "log_format", "slot", "application_name", "stall_timeout", "method",
-          "checkpoint", "verify_checksums", "spool", "  size_limit", "state_directory", "schedule",
-          "backup", "independent", "expire", "verify", "verify_period", "check", "jitter", "window"}) {
+    for (const std::string key : {"log_level",
+                                  "log_format",
+                                  "slot",
+                                  "application_name",
+                                  "stall_timeout",
+                                  "method",
+                                  "checkpoint",
+                                  "verify_checksums",
+                                  "spool",
+                                  "  size_limit",
+                                  "state_directory",
+                                  "schedule",
+                                  "backup",
+                                  "independent",
+                                  "expire",
+                                  "verify",
+                                  "verify_period",
+                                  "check",
+                                  "jitter",
+                                  "window"}) {
       const auto at = line.find("# " + key + ":");
       if (at != std::string::npos) line.erase(at, 2);
     }

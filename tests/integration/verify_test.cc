@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <thread>
+
 #include "repository/backup/backup_reader.h"
 #include "repository/verify/verify_records.h"
 #include "support/amcheck.h"
@@ -29,6 +31,8 @@ class VerifyDamageTest : public testing::TestWithParam<BackupMethod> {
     repository_->start_streaming(*cluster_);
   }
   BackupManifest back_up() {
+    // Ids of the same second are in no order.
+    std::this_thread::sleep_for(std::chrono::milliseconds(1'050));
     auto request = repository_->backup_request(*cluster_);
     if (GetParam() == BackupMethod::kRemote) request.data_directory.reset();
     return must(repository_->take_backup(request));

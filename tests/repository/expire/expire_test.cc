@@ -306,7 +306,8 @@ TEST_F(ExpireTest, PinsHold) {
 }
 
 // Stopped at each of its storage calls in turn, before or after it took effect.
-// Whoever builds on it while expire decides that its parent goes can go on, and so can others on it.
+// Whoever builds on it while expire decides that its parent goes can go on, and so can others on
+// it.
 TEST_F(ExpireTest, WhatABackupTookOverMeanwhileIsNotInTrash) {
   std::size_t published = 0, refused = 0;
   for (std::uint64_t calls = 0;; ++calls) {
