@@ -2,7 +2,7 @@
 # Installs the Debian 12 packages that a part of the work needs, and nothing when all are there.
 # Runs as root or through sudo. Names each package before it installs it.
 #
-#   scripts/setup.sh [build|test|tidy|bench|matrix]...   (build)
+#   scripts/setup.sh [build|test|tidy|bench|matrix|package]...   (build)
 set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config libboost-dev liblz4-dev libzstd-dev libxxhash-dev libssl-dev
@@ -13,6 +13,7 @@ build_optional=(ccache mold)  # a quicker build; it works without them
 test=(postgresql-15 postgresql-client-15 prometheus)
 tidy=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev)
 bench=(pgbackrest lz4)
+package=(dpkg-dev debootstrap)
 
 wanted=()
 optional=()
@@ -23,9 +24,10 @@ for part in "${@:-build}"; do
     test) wanted+=("${build[@]}" "${test[@]}"); optional+=("${build_optional[@]}") ;;
     tidy) wanted+=("${build[@]}" "${tidy[@]}"); optional+=("${build_optional[@]}") ;;
     bench) wanted+=("${build[@]}" "${test[@]}" "${bench[@]}"); optional+=("${build_optional[@]}") ;;
+    package) wanted+=("${build[@]}" "${package[@]}"); optional+=("${build_optional[@]}") ;;
     matrix) wanted+=("${build[@]}" "${test[@]}" command:node command:npm)
             optional+=("${build_optional[@]}") ;;
-    *) echo "usage: $0 [build|test|tidy|bench|matrix]..." >&2; exit 2 ;;
+    *) echo "usage: $0 [build|test|tidy|bench|matrix|package]..." >&2; exit 2 ;;
   esac
 done
 
