@@ -15,6 +15,7 @@ using std::chrono::sys_days;
 using LocalMinutes = std::chrono::sys_time<minutes>;  // what clocks show, as if it were UTC
 
 constexpr unsigned kMinutesOfDay = 24 * 60;
+constexpr unsigned kLongestStepBack = 3 * 60;  // of clocks, in minutes
 
 LocalMinutes local_minute(const TimeZone& zone, Timestamp time) {
   const auto local = std::chrono::sys_time<Microseconds>(Microseconds(zone.to_local_us(time)));
@@ -59,12 +60,14 @@ Timestamp next_passing_minute(const CronExpression& cron, Timestamp time, const 
   while (true) {
     const auto local = local_minute(zone, next);
     const auto date = std::chrono::floor<days>(local);
+    const auto minute = minute_of_day(local);
     if (!cron.fits_date(date)) {
-      // Not back, where clocks are put back across midnight.
-      next = std::max(next + minutes(1), moment(zone, cron.next_date(date + days(1))));
+      // Right after midnight clocks may be put back into a day that fits, and never far.
+      next = next + minutes(1);
+      if (minute < kLongestStepBack) continue;
+      next = std::max(next, moment(zone, cron.next_date(date + days(1))));
       continue;
     }
-    const auto minute = minute_of_day(local);
     if (cron.fits_time(minute / 60, minute % 60)) return next;
     next = next + minutes(1);
   }

@@ -73,6 +73,14 @@ INSTANTIATE_TEST_SUITE_P(
       return name;
     });
 
+// 2010-11-07 00:01 became 23:01 of the day before, a Saturday: its last hour passed twice.
+TEST(Schedule, ClocksArePutBackIntoADayThatFits) {
+  const auto zone = TimeZone::find("America/St_Johns").value();
+  const auto evening = minute_of(2010, 11, 7) + 90;  // 23:00 there
+  EXPECT_THAT(found_times("7 * * * sat", zone, evening, evening + 180),
+              testing::ElementsAre(evening + 7, evening + 67));
+}
+
 // On the very days, so that no roll of the dice leaves them out.
 TEST(Schedule, TimesInTheGapAndInTheRepeatedHour) {
   const auto zone = TimeZone::find("Europe/Berlin").value();
