@@ -26,11 +26,13 @@ std::set<std::string> matches(const std::string& text, const std::string& patter
 
 const std::string kRules = "packaging/prometheus/pitr.rules.yml";
 const std::string kRuleTests = "tests/prometheus/pitr.rules.test.yml";
+const std::string kSlowRuleTests = "tests/prometheus/pitr.slow.test.yml";
 
 TEST(AlertRulesTest, PromtoolFindsThemRight) {
   for (const std::vector<std::string>& command :
        {std::vector<std::string>{"promtool", "check", "rules", kSource / kRules},
-        std::vector<std::string>{"promtool", "test", "rules", kSource / kRuleTests}}) {
+        std::vector<std::string>{"promtool", "test", "rules", kSource / kRuleTests,
+                                 kSource / kSlowRuleTests}}) {
     const auto output = must(run_command(command));
     EXPECT_TRUE(output.status.success()) << output.out << output.err;
   }
@@ -40,7 +42,7 @@ TEST(AlertRulesTest, EachIsTestedBothWaysAndDescribed) {
   const auto rules = text_of(kRules);
   const auto alerts = matches(rules, "- alert: (\\w+)");
   ASSERT_GE(alerts.size(), 16u);
-  const auto cases = text_of(kRuleTests);
+  const auto cases = text_of(kRuleTests) + text_of(kSlowRuleTests);
   EXPECT_EQ(matches(cases, "alertname: (\\w+)\n +eval_time: \\w+\n +exp_alerts: \\[\\]"), alerts);
   EXPECT_EQ(matches(cases, "alertname: (\\w+)\n +eval_time: \\w+\n +exp_alerts:\n +- exp_labels"),
             alerts);
