@@ -1,8 +1,5 @@
 #include "config/read_retention.h"
 
-#include <fmt/format.h>
-
-#include "common/time_zone.h"
 #include "config/section.h"
 
 namespace pitr {
@@ -30,15 +27,7 @@ void read_retention(const YamlNode& node, Problems& problems, RetentionConfig& i
   std::uint64_t max_size = 0;
   if (section.read_size("max_size", max_size, 1 << 20)) into.max_size_bytes = max_size;
   section.read_duration("grace", into.grace, hours(1), kDay * 365);
-  std::string zone;
-  if (const auto* given = section.read_text("time_zone", zone)) {
-    if (const auto found = TimeZone::find(zone)) {
-      into.time_zone = zone;
-    } else {
-      section.problem(*given, fmt::format("\"time_zone\": {}; {}", found.error().message(),
-                                          found.error().hint()));
-    }
-  }
+  section.read_time_zone("time_zone", into.time_zone);
 }
 
 }  // namespace pitr

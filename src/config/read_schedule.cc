@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "common/time_zone.h"
 #include "config/section.h"
 #include "config/units.h"
 
@@ -85,15 +84,7 @@ void read_schedule(const YamlNode& node, Problems& problems, ScheduleConfig& int
   read_job(section, problems, "check", Seconds(10), into.check);
   section.read_duration("jitter", into.jitter, Milliseconds(0), kLongestJitter);
   read_window(section, into);
-  std::string zone;
-  if (const auto* given = section.read_text("time_zone", zone)) {
-    if (const auto found = TimeZone::find(zone)) {
-      into.time_zone = zone;
-    } else {
-      section.problem(*given, fmt::format("\"time_zone\": {}; {}", found.error().message(),
-                                          found.error().hint()));
-    }
-  }
+  section.read_time_zone("time_zone", into.time_zone);
 }
 
 std::string schedule_text(const Schedule& schedule) {

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <numeric>
 
+#include "common/time_zone.h"
 #include "config/units.h"
 
 namespace pitr {
@@ -175,6 +176,20 @@ const YamlNode* Section::read_duration(std::string_view key, Milliseconds& into,
     return nullptr;
   }
   into = *value;
+  return node;
+}
+
+const YamlNode* Section::read_time_zone(std::string_view key, std::string& into) {
+  std::string name;
+  const auto* node = read_text(key, name);
+  if (!node) return nullptr;
+  const auto found = TimeZone::find(name);
+  if (!found) {
+    problem(*node,
+            fmt::format("\"{}\": {}; {}", key, found.error().message(), found.error().hint()));
+    return nullptr;
+  }
+  into = name;
   return node;
 }
 

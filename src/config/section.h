@@ -37,6 +37,8 @@ class Section {
 
   const YamlNode* read_text(std::string_view key, std::string& into);
   const YamlNode* read_path(std::string_view key, Path& into);  // absolute, made normal
+  // A name of the system's time zone database.
+  const YamlNode* read_time_zone(std::string_view key, std::string& into);
   const YamlNode* read_bool(std::string_view key, bool& into);
   const YamlNode* read_number(std::string_view key, std::int64_t& into, std::int64_t least,
                               std::int64_t most);
