@@ -1,23 +1,12 @@
-#include "config/load.h"
+#include "config/parsed_config.h"
 
 namespace pitr {
 namespace {
 
+using test::parsed;
+using test::problems_of;
+
 using testing::HasSubstr;
-
-Config parsed(std::string_view yaml) {
-  auto config = parse_config(yaml, "f");
-  if (!config) {
-    ADD_FAILURE() << config.error().message();
-    return {};
-  }
-  return *config;
-}
-
-std::string problems_of(std::string_view yaml) {
-  const auto config = parse_config(yaml, "f");
-  return config ? "(accepted)" : config.error().message();
-}
 
 TEST(RetentionConfig, HasDefaults) {
   const auto retention = parsed("\n").clusters.front().retention;

@@ -1,24 +1,13 @@
-#include "config/load.h"
+#include "config/parsed_config.h"
 #include "config/read_schedule.h"
 
 namespace pitr {
 namespace {
 
+using test::parsed;
+using test::problems_of;
+
 using testing::HasSubstr;
-
-Config parsed(std::string_view yaml) {
-  auto config = parse_config(yaml, "f");
-  if (!config) {
-    ADD_FAILURE() << config.error().message();
-    return {};
-  }
-  return *config;
-}
-
-std::string problems_of(std::string_view yaml) {
-  const auto config = parse_config(yaml, "f");
-  return config ? "(accepted)" : config.error().message();
-}
 
 TEST(ScheduleConfig, HasDefaults) {
   const auto schedule = parsed("\n").clusters.front().schedule;
