@@ -18,6 +18,7 @@
 
 #include "agent/archived_file.h"
 #include "agent/audit_trail.h"
+#include "agent/cluster_events.h"
 #include "agent/job_turn.h"
 #include "agent/metrics/cluster_counters.h"
 #include "agent/status.h"
@@ -45,7 +46,9 @@ struct BackupOptions {
 
 class ClusterService {
  public:
-  ClusterService(Repository& repository, ClusterConfig config, Clock& clock);
+  // events: where set, it is told of what happens, and outlives the service.
+  ClusterService(Repository& repository, ClusterConfig config, Clock& clock,
+                 EventSink* events = nullptr);
   ~ClusterService();
 
   const ClusterConfig& config() const { return config_; }
@@ -73,8 +76,9 @@ class ClusterService {
   // Of a scheduled verification: a part of the cycle, as slowly as backups read.
   VerifyOptions verify_options() const;
 
-  // Problems and warnings that are new, or gone, are logged.
+  // Problems and warnings that are new, or gone, are logged, and told as events.
   void note_check(CheckReport report);
+  const ClusterEvents& events() const { return events_; }
 
   // Looks nothing up: as it is now.
   ServiceStatus status() const;
@@ -113,6 +117,7 @@ class ClusterService {
   Repository& repository_;
   const ClusterConfig config_;
   Clock& clock_;
+  const ClusterEvents events_;
   ClusterCounters counters_;
   std::stop_source stop_;
   JobTurn turn_;
