@@ -29,6 +29,9 @@ class ClusterEvents {
 
   // With this cluster's name, and the time.
   void publish(Event event) const;
+  void publish(std::vector<Event> events) const {
+    for (auto& event : events) publish(std::move(event));
+  }
 
  private:
   void publish(EventType type, std::string message,

@@ -138,28 +138,33 @@ void ClusterService::note_trouble(const Error& error) {
 
 void ClusterService::stream(std::stop_token stop) {
   Backoff backoff(kFirstContact);
+  StreamWatch watch;
   while (!stop.stop_requested()) {
     auto opened = open_by_server(stop);
     if (opened) {
       log::info("cluster {}: {} is {} in the repository", config_.name,
                 describe_conninfo(config_.connection), to_string((*opened)->archive.store().id()));
       backoff.reset();
-      supervise(**opened, stop);
+      watch.begin_receiver();
+      supervise(**opened, watch, stop);
       continue;
     }
     if (stop.stop_requested()) return;
     note_trouble(opened.error());
+    events_.publish(watch.look(opened.error(), clock_.steady_now()));
     if (!sleep_for(backoff.next_delay(), stop)) return;
   }
 }
 
 // The receiver never gives up. It is ended here when pitr init has taken up another database under
 // the name, so that the agent follows.
-void ClusterService::supervise(Opened& opened, std::stop_token stop) {
+void ClusterService::supervise(Opened& opened, StreamWatch& watch, std::stop_token stop) {
   std::jthread receiving([&](std::stop_token end) { (void)opened.receiver.run(end); });
   const std::stop_callback forward(stop, [&] { receiving.request_stop(); });
   while (sleep_for(kSuperviseInterval, stop)) {
-    if (opened.receiver.status().last_error_kind != ErrorKind::kInvalid) continue;
+    const auto status = opened.receiver.status();
+    events_.publish(watch.look(status, clock_.steady_now()));
+    if (status.last_error_kind != ErrorKind::kInvalid) continue;
     const auto replaced = was_replaced(opened);
     if (!replaced || !*replaced) continue;
     log::info("cluster {}: another database was taken up; going on with that", config_.name);

@@ -22,6 +22,7 @@
 #include "agent/job_turn.h"
 #include "agent/metrics/cluster_counters.h"
 #include "agent/status.h"
+#include "agent/stream_watch.h"
 #include "basebackup/base_backup.h"
 #include "common/observer.h"
 #include "config/config.h"
@@ -96,7 +97,7 @@ class ClusterService {
   };
 
   void stream(std::stop_token stop);
-  void supervise(Opened& opened, std::stop_token stop);
+  void supervise(Opened& opened, StreamWatch& watch, std::stop_token stop);
   Result<bool> was_replaced(const Opened& opened);
   Result<std::shared_ptr<Opened>> open(const ServerIdentity& server);
   Result<std::shared_ptr<Opened>> open_by_server(std::stop_token stop);
