@@ -22,6 +22,7 @@
 #include "agent/metrics/metrics.h"
 #include "config/config.h"
 #include "http/server.h"
+#include "notify/event_log.h"
 
 namespace pitr {
 
@@ -41,6 +42,9 @@ class Agent {
   // Takes over of `config` what can change while it runs (schedules, retention, how backups are
   // taken), and logs what changed and what needs a restart. Not for two threads at once.
   void reload(const Config& config);
+  // What happened since it started. Others may publish too, and listen while they and the agent
+  // live.
+  EventLog& events() { return events_; }
   // Whether everybody who does scheduled jobs is at work or waiting.
   bool is_alive() const;
 
@@ -59,6 +63,7 @@ class Agent {
   };
   std::vector<ClusterService*> services() const;
   Result<void> add(const ClusterConfig& cluster);
+  void publish(EventType type, std::string message, std::map<std::string, std::string> details);
   static ServiceStatus status_of(const Member& member);
   Result<const Member*> find(const std::string& cluster) const;
   http::Response store_wal(const http::Request& request);
@@ -70,6 +75,8 @@ class Agent {
   Config config_;
   Repository& repository_;
   Clock& clock_;
+  EventLog events_;
+  bool has_started_ = false;
   std::vector<Member> members_;  // as in the configuration
   std::unique_ptr<Metrics> metrics_;
   // Last: their handlers use all of the above.

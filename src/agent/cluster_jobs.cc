@@ -61,6 +61,10 @@ Result<std::string> ClusterJobs::run_one(JobKind kind, std::stop_token stop) {
   return Error::internal("a job that is not known");
 }
 
+void ClusterJobs::could_not_begin(JobKind, const Error& error) {
+  service_.events().backup_ended(error);
+}
+
 // The newest incarnation's: another database of the same name needs a backup of its own. Backups
 // of the future were taken when the clock was wrong, and tell nothing.
 Result<std::optional<Timestamp>> ClusterJobs::last_backup(JobKind kind, Timestamp now) {
@@ -101,17 +105,24 @@ Result<std::string> ClusterJobs::expire() {
       format_bytes(report.waiting.bytes + report.unneeded_files.bytes + report.unneeded_wal.bytes));
 }
 
-Result<std::string> ClusterJobs::verify(std::stop_token stop) {
+Result<VerifyReport> ClusterJobs::verify_audited(std::stop_token stop) {
   LoggedWarnings observer(service_.config().name);
   AuditEntry entry;
   entry.operation = AuditedOperation::kVerify;
   entry.cluster = service_.config().name;
-  const auto report = TRY(AuditTrail(repository_, clock_).run(std::move(entry), [&](auto& details) {
+  return AuditTrail(repository_, clock_).run(std::move(entry), [&](auto& details) {
     auto result = verify_cluster(repository_, service_.config().name, service_.verify_options(),
                                  observer, clock_, std::move(stop));
     if (result) details["findings"] = std::to_string(result->findings.size());
     return result;
-  }));
+  });
+}
+
+Result<std::string> ClusterJobs::verify(std::stop_token stop) {
+  const auto verified = verify_audited(std::move(stop));
+  service_.events().verification_ended(verified);
+  if (!verified) return verified.error();
+  const auto& report = *verified;
   if (report.was_stopped) return Error::cancelled("the verification was stopped");
   for (const auto& finding : report.findings) {
     log::error("cluster {}: {} is {}: {}", service_.config().name, finding.object,

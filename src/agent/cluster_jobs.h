@@ -15,12 +15,14 @@ class ClusterJobs final : public Jobs {
   // Of checks it is an error only where they can't be made; what they find is in the status.
   Result<std::string> run(JobKind kind, std::stop_token stop) override;
   Result<std::optional<Timestamp>> last_backup(JobKind kind, Timestamp now) override;
+  void could_not_begin(JobKind kind, const Error& error) override;
 
  private:
   Result<std::string> run_one(JobKind kind, std::stop_token stop);
   Result<std::string> back_up(ReadRequest read, std::stop_token stop);
   Result<std::string> expire();
   Result<std::string> verify(std::stop_token stop);
+  Result<VerifyReport> verify_audited(std::stop_token stop);
   Result<std::string> check(std::stop_token stop);
 
   ClusterService& service_;
