@@ -1,13 +1,6 @@
-// The agent: for each cluster a service and what does its jobs on schedule, and the control
-// protocol on a Unix socket.
-//
-//   POST /v1/clusters/{cluster}/wal?path=<absolute path>   stores a WAL file; see pitr_archive.cc
-//   POST /v1/clusters/{cluster}/backups                    takes a backup; see backup_stream.h
-//   GET  /v1/clusters/{cluster}/status                     one cluster
-//   GET  /v1/status                                        all of them
-//   GET  /metrics                                          for Prometheus; see metrics/metrics.h
-// "-" stands for the only cluster there is. Statuses are JSON (status_json.h). Over TCP, where that
-// is configured, there is /metrics and nothing else.
+// The agent: for each cluster a service and what does its jobs on schedule, and its HTTP API
+// (api/api_route.h) on a Unix socket. Over TCP, where that is configured, there is /metrics and
+// nothing else.
 //
 // Clusters share nothing but the repository: trouble of one never stops another. Thread-safe; the
 // repository and the clock must outlive it.
@@ -16,9 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "agent/cluster_jobs.h"
-#include "agent/cluster_service.h"
-#include "agent/job_runner.h"
+#include "agent/agent_member.h"
 #include "agent/metrics/metrics.h"
 #include "config/config.h"
 #include "http/server.h"
@@ -53,31 +44,16 @@ class Agent {
 
  private:
   Agent(Config config, Repository& repository, Clock& clock);
-  http::Router routes();
-  http::Router public_routes();
-  // One cluster's.
-  struct Member {
-    std::unique_ptr<ClusterService> service;
-    std::unique_ptr<ClusterJobs> jobs;
-    std::unique_ptr<JobRunner> runner;  // uses both
-  };
   std::vector<ClusterService*> services() const;
   Result<void> add(const ClusterConfig& cluster);
   void publish(EventType type, std::string message, std::map<std::string, std::string> details);
-  static ServiceStatus status_of(const Member& member);
-  Result<const Member*> find(const std::string& cluster) const;
-  http::Response store_wal(const http::Request& request);
-  http::Response take_backup(const http::Request& request);
-  http::Response show_cluster(const http::Request& request);
-  http::Response show_all(const http::Request& request);
-  http::Response show_metrics(const http::Request& request);
 
   Config config_;
   Repository& repository_;
   Clock& clock_;
   EventLog events_;
   bool has_started_ = false;
-  std::vector<Member> members_;  // as in the configuration
+  AgentMembers members_;
   std::unique_ptr<Metrics> metrics_;
   // Last: their handlers use all of the above.
   std::unique_ptr<http::Server> server_;

@@ -1,0 +1,22 @@
+#include "agent/api/api_route.h"
+
+#include <fmt/format.h>
+
+namespace pitr {
+
+Result<const AgentMember*> cluster_of(const ApiContext& context, const ApiCall& call) {
+  const auto name = call.request.parameter("cluster");
+  const auto* member = TRY(find_member(context.members, name));
+  if (call.caller.may_see(member->name())) return member;
+  return Error::denied(fmt::format("{} has no access to cluster {}", call.caller.name, name));
+}
+
+std::vector<ApiRoute> api_routes(const ApiContext& context) {
+  std::vector<ApiRoute> routes;
+  add_status_routes(context, routes);
+  add_backup_routes(context, routes);
+  add_wal_routes(context, routes);
+  return routes;
+}
+
+}  // namespace pitr

@@ -1,0 +1,52 @@
+// How clusters are, and the metrics.
+#include <nlohmann/json.hpp>
+
+#include "agent/api/api_route.h"
+#include "agent/cluster_status.h"
+#include "agent/metrics/metric_page.h"
+#include "agent/status_json.h"
+
+namespace pitr {
+namespace {
+
+using Json = nlohmann::json;
+
+Json status_of(const ApiContext& context, const AgentMember& member, std::stop_token stop) {
+  return to_json(collect_cluster_status(member.service->config(), member.status(),
+                                        &context.repository, "", std::move(stop)));
+}
+
+http::Response show_cluster(const ApiContext& context, const ApiCall& call) {
+  const auto member = cluster_of(context, call);
+  if (!member) return http::Response::of(member.error());
+  return http::Response::json(status_of(context, **member, call.request.stop).dump() + "\n");
+}
+
+http::Response show_all(const ApiContext& context, const ApiCall& call) {
+  auto clusters = Json::array();
+  for (const auto& member : context.members) {
+    if (!call.caller.may_see(member.name())) continue;
+    clusters.push_back(status_of(context, member, call.request.stop));
+  }
+  return http::Response::json(Json{{"clusters", std::move(clusters)}}.dump() + "\n");
+}
+
+http::Response show_metrics(const ApiContext& context) {
+  http::Response response;
+  response.content_type = MetricPage::kContentType;
+  response.body = context.metrics.page();
+  return response;
+}
+
+}  // namespace
+
+void add_status_routes(const ApiContext& context, std::vector<ApiRoute>& routes) {
+  routes.push_back({"GET", "/v1/status", Role::kViewer, Reach::kAnywhere,
+                    [context](const ApiCall& call) { return show_all(context, call); }});
+  routes.push_back({"GET", "/v1/clusters/{cluster}/status", Role::kViewer, Reach::kAnywhere,
+                    [context](const ApiCall& call) { return show_cluster(context, call); }});
+  routes.push_back({"GET", "/metrics", Role::kViewer, Reach::kAnywhere,
+                    [context](const ApiCall&) { return show_metrics(context); }});
+}
+
+}  // namespace pitr
