@@ -44,7 +44,6 @@ class CoverageWalk {
   bool follows_on(const wal::SegmentFacts& facts) const;
   Result<std::optional<wal::Carry>> carry_into(SegmentId segment);
   wal::DecoderOptions decoder_options(SegmentId segment) const;
-  Result<void> look_behind_the_end(std::uint64_t number);
   bool is_first() const { return coverage_.segments.empty(); }
   std::string name(SegmentId segment) const {
     return segment_file_name(segment, archive_.segment_size());
@@ -60,7 +59,10 @@ class CoverageWalk {
   std::map<TimelineId, std::uint64_t> loaded_to_;
 };
 
+// What is newest is found first: while WAL streams in, the end that the walk comes to may have
+// moved on by the time it gets there, and what came meanwhile is no sign of a gap.
 Result<WalCoverage> CoverageWalk::run() {
+  const auto newest = TRY(archive_.newest_segment(history_.timeline()));
   coverage_.end = from_;
   auto number = archive_.segment_size().number_of(from_);
   while (!is_enough_(coverage_)) {
@@ -70,7 +72,7 @@ Result<WalCoverage> CoverageWalk::run() {
   if (is_enough_(coverage_)) {
     coverage_.ended_by.clear();
   } else {
-    TRY(look_behind_the_end(number));
+    coverage_.has_gap = coverage_.damage || (newest && newest->number > number);
   }
   return std::move(coverage_);
 }
@@ -218,12 +220,6 @@ Result<bool> CoverageWalk::add_decoded(CoveredSegment covered, ByteView bytes) {
   coverage_.ended_by = fmt::format("segment {} ends at {}: {}", name(segment),
                                    to_string(valid.stopped_at), valid.stopped_by);
   return false;
-}
-
-Result<void> CoverageWalk::look_behind_the_end(std::uint64_t number) {
-  const auto newest = TRY(archive_.newest_segment(history_.timeline()));
-  coverage_.has_gap = coverage_.damage || (newest && newest->number > number);
-  return {};
 }
 
 }  // namespace

@@ -91,6 +91,27 @@ TEST_F(WalCoverageTest, AMissingSegmentEndsItAndIsAGap) {
   EXPECT_TRUE(found.has_gap);
 }
 
+// The agent streams on while somebody looks.
+TEST_F(WalCoverageTest, WhatComesInMeanwhileIsNoGap) {
+  while (wal_.last_segment() < first() + 6) wal_.filler(70'000);
+  for (std::uint64_t i = 0; i < 4; ++i) store_segment(first() + i, true);
+  store_tail(first() + 4, 100'000);
+  int looks = 0;
+  const auto found = must(wal_coverage(archive_, facts_, kHistory, wal_.records().front().start,
+                                       [&](const WalCoverage& coverage) {
+                                         ++looks;
+                                         if (coverage.segments.size() == 5) {
+                                           store_segment(first() + 4, true);
+                                           store_tail(first() + 5, 50'000);
+                                         }
+                                         return false;
+                                       }));
+  EXPECT_GE(looks, 6);
+  EXPECT_EQ(found.segments.size(), 5u);
+  EXPECT_FALSE(found.has_gap) << found.ended_by;
+  EXPECT_FALSE(coverage().has_gap);
+}
+
 TEST_F(WalCoverageTest, ItStopsAsSoonAsTheWantedPositionIsReached) {
   for (std::uint64_t i = 0; i < 2; ++i) store_segment(first() + i, true);
   const auto found = coverage(wal_.records()[3].end);
