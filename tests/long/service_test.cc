@@ -68,12 +68,8 @@ std::string impatient_rules() {
   return std::regex_replace(rules, std::regex("name: pitr"), "name: impatient");
 }
 
-// When an alert was in a state, in seconds since the start.
-struct AlertTime {
-  double first = 0;
-  double last = 0;
-};
-using AlertTimes = std::map<std::pair<std::string, std::string>, AlertTime>;  // by name and state
+// When each alert was in each state: every second in which it was, since the start.
+using AlertTimes = std::map<std::pair<std::string, std::string>, std::vector<double>>;
 
 std::string label(const std::string& series, const std::string& name) {
   const auto at = series.find(name + "=\"");
@@ -86,19 +82,27 @@ std::string label(const std::string& series, const std::string& name) {
 AlertTimes alert_times(const PrometheusServer& prometheus, double start) {
   AlertTimes times;
   std::istringstream lines(prometheus.query("ALERTS[1h]").out);
-  AlertTime* current = nullptr;
+  std::vector<double>* current = nullptr;
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("ALERTS{")) {
-      const auto [place, is_new] = times.try_emplace(
-          std::pair(label(line, "alertname"), label(line, "alertstate")), AlertTime{1e12, 0});
-      current = &place->second;
+      current = &times[{label(line, "alertname"), label(line, "alertstate")}];
     } else if (const auto at = line.find("@["); current != nullptr && at != std::string::npos) {
-      const double time = std::stod(line.substr(at + 2)) - start;
-      current->first = std::min(current->first, time);
-      current->last = std::max(current->last, time);
+      current->push_back(std::stod(line.substr(at + 2)) - start);
     }
   }
+  for (auto& [alert, seconds] : times) std::ranges::sort(seconds);
   return times;
+}
+
+// "12.1-14.1, 20.0-31.0": without a pause of more than three seconds each.
+std::string stretches(const std::vector<double>& seconds) {
+  std::string text;
+  for (std::size_t i = 0; i < seconds.size();) {
+    const double first = seconds[i];
+    while (i + 1 < seconds.size() && seconds[i + 1] - seconds[i] < 3) ++i;
+    text += fmt::format("{}{:.0f}-{:.0f}", text.empty() ? "" : ", ", first, seconds[i++]);
+  }
+  return text;
 }
 
 class ServiceTest : public testing::Test {
@@ -162,19 +166,20 @@ class ServiceTest : public testing::Test {
     let_storage(true);
     tell("the storage is back");
   }
-  // While it was away an alert was pending by the packaged rules, fired by the impatient ones, and
-  // was over before the next trouble.
+  // While it was away an alert was pending by the packaged rules, and fired by the impatient ones;
+  // half a minute after it was back the alert was over, until the next trouble.
   static void expect_came_and_went(const AlertTimes& times, const std::string& name, double from,
-                                   double until) {
+                                   double back, double until) {
     for (const auto& [alert, state] : {std::pair("Pitr" + name, std::string("pending")),
                                        std::pair("Impatient" + name, std::string("firing"))}) {
       const auto found = times.find({alert, state});
-      if (found == times.end()) {
-        ADD_FAILURE() << alert << " was never " << state;
-        continue;
-      }
-      EXPECT_GE(found->second.first, from) << alert;
-      EXPECT_LE(found->second.last, until) << alert;
+      const auto count = [&](double begin, double end) {
+        return found == times.end() ? 0 : std::ranges::count_if(found->second, [&](double second) {
+          return second >= begin && second < end;
+        });
+      };
+      EXPECT_GT(count(from, back), 0) << alert << " was never " << state;
+      EXPECT_EQ(count(back + 30, until), 0) << alert << " did not end";
     }
   }
   bool is_streaming() {
@@ -256,15 +261,16 @@ TEST_F(ServiceTest, LosesNothingAndItsAlertsComeAndGo) {
   ledger.stop();
   ASSERT_TRUE(eventually([&] { return is_streaming(); }, Seconds(60))) << agent_log();
   const auto times = alert_times(prometheus, start);
-  for (const auto& [alert, time] : times) {
-    std::cout << fmt::format("{:6.1f} to {:6.1f} s  {} {}\n", time.first, time.last, alert.first,
-                             alert.second);
+  for (const auto& [alert, when] : times) {
+    std::cout << fmt::format("{:28} {:8} {}\n", alert.first, alert.second, stretches(when));
   }
-  expect_came_and_went(times, "AgentAbsent", first, second);
-  expect_came_and_went(times, "ServerDown", second, third);
-  expect_came_and_went(times, "RepositoryDown", third, whole);
-  EXPECT_FALSE(prometheus.answers("ALERTS{alertname=~\"Pitr.*\"}"))
+  expect_came_and_went(times, "AgentAbsent", first, first + outage, second);
+  expect_came_and_went(times, "ServerDown", second, second + outage, third);
+  expect_came_and_went(times, "RepositoryDown", third, third + outage, whole);
+  // Verifying everything once takes days in turn, which its alert knows.
+  EXPECT_FALSE(prometheus.answers("ALERTS{alertname=~\"Pitr.*\",alertname!=\"PitrNeverVerified\"}"))
       << prometheus.query("ALERTS").out << agent_log();
+  EXPECT_THAT(agent_log(), testing::Not(testing::HasSubstr("there is a gap")));
   EXPECT_FALSE(prometheus.answers("max_over_time(pitr_wal_gaps_total[1h]) > 0"));
   EXPECT_FALSE(prometheus.answers("max_over_time(pitr_recovery_window_broken[1h]) > 0"));
 
