@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "common/log.h"
 #include "storage/local/local_storage.h"
 
 namespace pitr {
@@ -43,6 +44,18 @@ Result<std::unique_ptr<RepositoryAccess>> RepositoryAccess::open(const Config& c
   std::unique_ptr<RepositoryAccess> access(new RepositoryAccess(std::move(storage)));
   access->repository_ = TRY(Repository::open(access->measured_, key));
   return access;
+}
+
+Result<void> RepositoryAccess::reload_keys(const Config& config) {
+  if (!repository_->encrypted()) return {};
+  const auto key = TRY(read_encryption_key(config.encryption));
+  const auto learned = TRY(repository_->learn_keys(key));
+  for (const auto epoch : learned) log::info("keys: the data key of epoch {} is new", epoch);
+  if (key) {
+    log::info("keys: key {} is read; what is written is sealed with the data key of epoch {}",
+              key->id(), repository_->keyring().newest()->epoch);
+  }
+  return {};
 }
 
 static Result<bool> repository_exists(Storage& storage) {

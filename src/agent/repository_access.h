@@ -29,6 +29,10 @@ class RepositoryAccess {
   const StorageMeter& meter() const { return meter_; }
   Repository& repository() { return *repository_; }
 
+  // Reads the key, as `config` says now, and takes up the data keys that were added since; logs
+  // which. After an error what was known goes on to count.
+  Result<void> reload_keys(const Config& config);
+
  private:
   explicit RepositoryAccess(std::unique_ptr<Storage> storage)
       : storage_(std::move(storage)), measured_(*storage_, meter_) {}

@@ -67,9 +67,18 @@ Result<FrameSecrets> make_secrets(Header& header, const ContainerIdentity& ident
   return secrets;
 }
 
-static Error wrong_key(const Header& header, const std::string& object, bool known_epoch) {
-  return Error::denied(fmt::format("{} is sealed with {} data key of epoch {}", object,
-                                   known_epoch ? "another" : "an unknown", header.epoch))
+static Error unknown_epoch(const Header& header, const std::string& object) {
+  return Error::denied(fmt::format("{} is sealed with the data key of epoch {}, which is not among "
+                                   "the keys that this program has read",
+                                   object, header.epoch))
+      .with_hint(
+          "if the keys were rotated since an agent started, make it read them again (systemctl "
+          "reload pitr-agent); \"pitr keys list\" shows which key opens what");
+}
+
+static Error wrong_key(const Header& header, const std::string& object) {
+  return Error::denied(
+             fmt::format("{} is sealed with another data key of epoch {}", object, header.epoch))
       .with_hint("the keyring is not the one of the repository that this object was written to");
 }
 
@@ -92,9 +101,9 @@ Result<FrameSecrets> open_secrets(const Header& header, const ContainerIdentity&
         .with_hint("configure the repository's key");
   }
   const auto* key = keyring.find(header.epoch);
-  if (key == nullptr) return wrong_key(header, object, false);
+  if (key == nullptr) return unknown_epoch(header, object);
   auto derived = TRY(derive(*key, header.id));
-  if (derived.check != header.key_check) return wrong_key(header, object, true);
+  if (derived.check != header.key_check) return wrong_key(header, object);
   secrets.key = std::move(derived.key);
   return secrets;
 }

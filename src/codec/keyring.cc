@@ -14,6 +14,9 @@ namespace pitr {
 // docs/repository-format.md, "Keyring object".
 static constexpr std::string_view kMagic = "PITRKEYR";
 static constexpr std::uint8_t kVersion = 1;
+static constexpr std::size_t kMadeDayOffset = 9;
+static constexpr std::uint32_t kLastDay = 0xFF'FFFF;
+static constexpr std::size_t kEpochOffset = 12;
 static constexpr std::size_t kKekIdOffset = 16;
 static constexpr std::size_t kKekIdSize = 8;
 static constexpr std::size_t kAssociatedSize = 24;
@@ -23,6 +26,7 @@ static constexpr std::size_t kTagOffset = 68;
 static constexpr std::size_t kCheckOffset = 84;
 static constexpr std::size_t kObjectSize = 92;
 static constexpr std::string_view kKekIdLabel = "pitr kek id";
+static constexpr std::int64_t kMicrosecondsPerDay = 86'400'000'000;
 
 void wipe(MutableByteView bytes) {
   OPENSSL_cleanse(bytes.data(), bytes.size());
@@ -56,6 +60,19 @@ Result<Secret256> Secret256::from_bytes(ByteView bytes) {
   return secret;
 }
 
+bool Secret256::same_as(const Secret256& other) const {
+  return CRYPTO_memcmp(bytes_.data(), other.bytes_.data(), bytes_.size()) == 0;
+}
+
+std::uint32_t day_of(Timestamp time) {
+  const auto day = time.unix_us() / kMicrosecondsPerDay;
+  return day < 0 || day > kLastDay ? 0 : static_cast<std::uint32_t>(day);
+}
+
+Timestamp start_of_day(std::uint32_t day) {
+  return Timestamp::from_unix_us(day * kMicrosecondsPerDay);
+}
+
 KeyEncryptionKey::KeyEncryptionKey(Secret256 secret) : secret_(std::move(secret)) {
   Sha256Stream stream;
   stream.update(as_bytes(kKekIdLabel));
@@ -78,13 +95,16 @@ static Bytes wrapping_associated_data(ByteView object, std::string_view reposito
 
 Result<Bytes> KeyEncryptionKey::wrap(const DataKey& key, std::string_view repository_id) const {
   if (key.epoch == 0) return Error::internal("a data key of epoch 0");
+  if (key.made_day > kLastDay) return Error::internal("a data key made in a far future");
   GcmNonce nonce;
   TRY(fill_random(nonce));
   const auto id = TRY(from_hex(id_));
   ByteWriter object;
   object.raw(as_bytes(kMagic));
   object.u8(kVersion);
-  object.raw(std::array<std::uint8_t, 3>());
+  object.raw(std::array{static_cast<std::uint8_t>(key.made_day),
+                        static_cast<std::uint8_t>(key.made_day >> 8),
+                        static_cast<std::uint8_t>(key.made_day >> 16)});
   object.u32(key.epoch);
   object.raw(id);
   const auto associated = wrapping_associated_data(object.bytes(), repository_id);
@@ -115,14 +135,23 @@ static Result<void> check_keyring_object(ByteView object) {
   return {};
 }
 
+Result<KeyringObjectHeader> read_keyring_object(ByteView object) {
+  TRY(check_keyring_object(object));
+  KeyringObjectHeader header;
+  header.made_day =
+      object[kMadeDayOffset] | object[kMadeDayOffset + 1] << 8 | object[kMadeDayOffset + 2] << 16;
+  header.epoch = load<std::uint32_t>(object.data() + kEpochOffset);
+  header.kek_id = to_hex(object.subspan(kKekIdOffset, kKekIdSize));
+  return header;
+}
+
 Result<DataKey> KeyEncryptionKey::unwrap(ByteView keyring_object,
                                          std::string_view repository_id) const {
-  TRY(check_keyring_object(keyring_object));
-  const auto wanted = to_hex(keyring_object.subspan(kKekIdOffset, kKekIdSize));
-  if (wanted != id_) {
+  const auto header = TRY(read_keyring_object(keyring_object));
+  if (header.kek_id != id_) {
     return Error::denied(
                fmt::format("the repository's data key is wrapped by key {}, but key {} is given",
-                           wanted, id_))
+                           header.kek_id, id_))
         .with_hint("pass the key with which this repository was made, or last rotated");
   }
   GcmNonce nonce;
@@ -134,7 +163,7 @@ Result<DataKey> KeyEncryptionKey::unwrap(ByteView keyring_object,
   const auto authentic =
       cipher.open(nonce, associated, keyring_object.subspan(kSecretOffset, plain.size()),
                   keyring_object.subspan(kTagOffset, kGcmTagSize), plain.data());
-  DataKey key{load<std::uint32_t>(keyring_object.data() + 12), Secret256(plain)};
+  DataKey key{header.epoch, Secret256(plain), header.made_day};
   wipe(plain);
   if (!authentic.has_value()) return authentic.error();
   if (!*authentic || key.epoch == 0) {
@@ -143,16 +172,40 @@ Result<DataKey> KeyEncryptionKey::unwrap(ByteView keyring_object,
   return key;
 }
 
-void Keyring::add(DataKey key) {
+Keyring& Keyring::operator=(Keyring&& other) noexcept {
+  keys_ = std::move(other.keys_);
+  return *this;
+}
+
+Result<bool> Keyring::add(DataKey key) {
+  const std::lock_guard lock(mutex_);
   const auto epoch = key.epoch;
-  keys_.insert_or_assign(epoch, std::move(key));
+  const auto [at, is_new] = keys_.try_emplace(epoch, std::move(key));
+  if (is_new) return true;
+  if (at->second.secret.same_as(key.secret)) return false;
+  return Error::conflict(fmt::format("there are two data keys of epoch {}", epoch))
+      .with_hint("keep every object below keyring/: what is sealed with one key needs that one");
+}
+
+bool Keyring::empty() const {
+  const std::lock_guard lock(mutex_);
+  return keys_.empty();
+}
+
+std::vector<std::uint32_t> Keyring::epochs() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::uint32_t> epochs;
+  for (const auto& [epoch, key] : keys_) epochs.push_back(epoch);
+  return epochs;
 }
 
 const DataKey* Keyring::newest() const {
+  const std::lock_guard lock(mutex_);
   return keys_.empty() ? nullptr : &keys_.rbegin()->second;
 }
 
 const DataKey* Keyring::find(std::uint32_t epoch) const {
+  const std::lock_guard lock(mutex_);
   const auto found = keys_.find(epoch);
   return found == keys_.end() ? nullptr : &found->second;
 }

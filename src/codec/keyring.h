@@ -1,14 +1,15 @@
 // Keys. A data key seals containers; a key-encryption key (KEK), which never enters the repository,
 // wraps data keys into keyring objects. docs/repository-format.md has the bytes.
 //
-// Secrets are overwritten when their owner dies. Values are immutable; a Keyring may be read by any
-// number of threads.
+// Secrets are overwritten when their owner dies. Values are immutable. A Keyring only ever grows,
+// and may do so while any number of threads use it.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -34,6 +35,8 @@ class Secret256 {
   static Result<Secret256> random();
   static Result<Secret256> from_bytes(ByteView bytes);  // kInvalid unless there are 32
   ByteView bytes() const { return bytes_; }
+  // In a time that tells nothing about the bytes.
+  bool same_as(const Secret256& other) const;
 
  private:
   std::array<std::uint8_t, 32> bytes_;
@@ -42,7 +45,11 @@ class Secret256 {
 struct DataKey {
   std::uint32_t epoch = 0;  // from 1 on
   Secret256 secret;
+  std::uint32_t made_day = 0;  // days since 1970-01-01 UTC; 0: not known
 };
+
+std::uint32_t day_of(Timestamp time);  // as in DataKey
+Timestamp start_of_day(std::uint32_t day);
 
 class KeyEncryptionKey {
  public:
@@ -66,6 +73,15 @@ class KeyEncryptionKey {
   std::string id_;
 };
 
+// What a keyring object says without any key; nobody vouches for it.
+struct KeyringObjectHeader {
+  std::uint32_t epoch = 0;
+  std::string kek_id;
+  std::uint32_t made_day = 0;  // as in DataKey
+};
+// kCorrupt where the object is damaged, kInvalid for a newer format.
+Result<KeyringObjectHeader> read_keyring_object(ByteView keyring_object);
+
 // Where a KEK comes from. kDenied with a hint where the file, variable or command isn't there or
 // fails; kInvalid where what it gives isn't a key. A key file that everybody may read is refused.
 Result<KeyEncryptionKey> read_key_file(const Path& path);
@@ -75,15 +91,26 @@ Result<KeyEncryptionKey> run_key_command(const std::string& command, Seconds tim
 // A new file with mode 0600, durable on return. kConflict where the file exists already.
 Result<void> create_key_file(const Path& path, const KeyEncryptionKey& key);
 
+// The data keys of a repository. What find() and newest() return stays where it is for as long as
+// the keyring: no key is ever taken out or exchanged.
 class Keyring {
  public:
-  void add(DataKey key);
-  bool empty() const { return keys_.empty(); }
-  const DataKey* newest() const;  // seals new containers; null where there is none
+  Keyring() = default;
+  // Only while nobody else uses either of the two.
+  Keyring(Keyring&& other) noexcept : keys_(std::move(other.keys_)) {}
+  Keyring& operator=(Keyring&& other) noexcept;
+
+  // False where the same key is there already. kConflict where another one of its epoch is: two
+  // keys of one epoch would make everything sealed with one of them unreadable.
+  Result<bool> add(DataKey key);
+  bool empty() const;
+  std::vector<std::uint32_t> epochs() const;  // ascending
+  const DataKey* newest() const;              // seals new containers; null where there is none
   const DataKey* find(std::uint32_t epoch) const;
 
  private:
-  std::map<std::uint32_t, DataKey> keys_;
+  mutable std::mutex mutex_;
+  std::map<std::uint32_t, DataKey> keys_;  // guarded; nodes neither move nor go
 };
 
 }  // namespace pitr

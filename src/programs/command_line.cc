@@ -12,6 +12,7 @@
 #include "programs/cmd_expire.h"
 #include "programs/cmd_facts.h"
 #include "programs/cmd_init.h"
+#include "programs/cmd_keys.h"
 #include "programs/cmd_list.h"
 #include "programs/cmd_status.h"
 #include "programs/cmd_verify.h"
@@ -48,6 +49,7 @@ class CommandLine {
   void add_expire();
   void add_pins();
   void add_audit();
+  void add_keys();
   void add_reason(CLI::App* command);
   void add_verify();
 
@@ -61,6 +63,7 @@ class CommandLine {
   VerifyArguments verify_;
   SimulateArguments simulate_;
   AuditArguments audit_;
+  KeysArguments keys_;
   bool is_local_ = false, is_remote_ = false, is_full_ = false, is_independent_ = false;
   std::string shown_backup_ = "latest";
   std::string wal_path_;
@@ -79,6 +82,7 @@ CommandLine::CommandLine() {
   add_expire();
   add_pins();
   add_audit();
+  add_keys();
   add_verify();
 }
 
@@ -278,7 +282,7 @@ void CommandLine::add_audit() {
   audit->add_option("--user", audit_.user, "Only what this user did")->type_name("NAME");
   audit
       ->add_option("--operation", audit_.operation,
-                   "Only init, backup, restore, expire, verify, pin, unpin or configuration")
+                   "Only init, backup, restore, expire, verify, pin, unpin, configuration or keys")
       ->type_name("NAME");
   audit->add_flag("--failures", audit_.failures_only, "Only what failed");
   audit->add_flag("--summary", audit_.summary, "Count by quarter, instead of listing");
@@ -288,6 +292,28 @@ void CommandLine::add_audit() {
       "and the making of repositories and keys leave an entry each, also where they fail; so do\n"
       "the configurations that an agent takes into use. The same lines go to the system's\n"
       "journal: journalctl -t pitr-audit. With --json each entry is one line.");
+}
+
+void CommandLine::add_keys() {
+  auto* keys = app_.add_subcommand("keys", "List and rotate the keys of the repository");
+  keys->require_subcommand(1);
+  add_json(set_up(keys->add_subcommand("list", "Show which key opens what"), run_keys_list));
+  auto* rotate = set_up(keys->add_subcommand("rotate", "Bring another key-encryption key"),
+                        [this](const auto& context) { return run_keys_rotate(context, keys_); });
+  rotate->add_option("--new-key-file", keys_.new_key_file, "It is there, or is made there")
+      ->type_name("FILE");
+  add_reason(rotate);
+  rotate->footer(
+      "Without --new-key-file the configured key file is exchanged, and the old key kept beside\n"
+      "it. Both keys open everything until \"pitr keys retire\" ends the rotation.");
+  auto* retire = set_up(keys->add_subcommand("retire", "End what an earlier key opens"),
+                        [this](const auto& context) { return run_keys_retire(context, keys_); });
+  retire->add_option("ID", keys_.id, "As \"pitr keys list\" shows it")->required();
+  retire->add_flag("--yes", keys_.yes, "Don't ask");
+  add_reason(retire);
+  add_reason(set_up(
+      keys->add_subcommand("rotate-data", "Make the data key for what is written from now on"),
+      run_keys_rotate_data));
 }
 
 void CommandLine::add_verify() {

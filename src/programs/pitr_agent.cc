@@ -1,7 +1,7 @@
 // pitr-agent: streams the WAL of the configured clusters into the repository, takes in what
 // archive_command hands over, and takes base backups, expires and checks them by schedule. Runs in
 // the foreground and logs to standard error; SIGTERM ends it within seconds, SIGHUP makes it read
-// its configuration again. Exit codes: exit_codes.h.
+// its configuration and its key again. Exit codes: exit_codes.h.
 #include <malloc.h>
 
 #include <CLI/CLI.hpp>
@@ -60,7 +60,8 @@ void record_configuration(const AuditTrail& trail, const Path& file, const char*
   trail.record(std::move(entry));
 }
 
-void reload(const Options& options, const Path& file, const AuditTrail& trail, Agent& agent) {
+void reload(const Options& options, const Path& file, RepositoryAccess& access,
+            const AuditTrail& trail, Agent& agent) {
   const auto config = load_config(file);
   if (!config) {
     return log::error("{} is not taken over, all stays as it was: {}", file.native(),
@@ -68,6 +69,12 @@ void reload(const Options& options, const Path& file, const AuditTrail& trail, A
   }
   set_log(options, config->agent);
   agent.reload(*config);
+  const auto keys = access.reload_keys(*config);
+  if (!keys) {
+    log::error("the keys are not read again, those that are known go on to count: {}{}{}",
+               keys.error().message(), keys.error().hint().empty() ? "" : "; ",
+               keys.error().hint());
+  }
   record_configuration(trail, file, "reload");
 }
 
@@ -93,7 +100,7 @@ Result<void> run(const Options& options) {
   if (listen) log::info("metrics on http://{}/metrics", to_string(*listen));
   reload_signal.start([&] {
     service.tell("RELOADING=1");
-    reload(options, file, trail, *agent);
+    reload(options, file, *access, trail, *agent);
     service.tell("READY=1");
   });
   service.tell("READY=1");
@@ -134,7 +141,7 @@ int main_with(int argc, char** argv) {
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   app.footer(
       "It runs in the foreground, logs to standard error, ends on SIGTERM and SIGINT, and\n"
-      "reads its configuration again on SIGHUP.");
+      "reads its configuration and its key again on SIGHUP.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -4,68 +4,40 @@
 
 #include <algorithm>
 
+#include "repository/keys/keyring_objects.h"
 #include "repository/repository_json.h"
 
 namespace pitr {
 
 static constexpr std::uint64_t kLongestDescription = 1 << 20;
-static constexpr std::uint64_t kLongestKeyringEntry = 64 << 10;
-static constexpr std::size_t kMostKeyringEntries = 10'000;
 static constexpr std::uint32_t kFirstEpoch = 1;
 
-struct KeyringEntry {
-  ObjectKey object;
-  std::string kek_id;
-};
-
-static Result<std::vector<KeyringEntry>> list_keyring(Storage& storage) {
-  const auto objects = TRY(list_all(storage, layout::kKeyringPrefix, kMostKeyringEntries));
-  std::vector<KeyringEntry> entries;
-  for (const auto& object : objects) {
-    const auto& name = object.key.text();
-    const auto dot = name.find('.');
-    if (dot == std::string::npos) return Error::corrupt(name + " is not the name of a wrapped key");
-    entries.push_back({object.key, name.substr(dot + 1)});
-  }
-  return entries;
-}
-
-static Error wrong_key(Storage& storage, const std::vector<KeyringEntry>& entries,
+static Error wrong_key(Storage& storage, const std::vector<KeyringObject>& objects,
                        const std::string& what) {
-  std::string wanted;
-  for (const auto& entry : entries) {
-    if (wanted.contains(entry.kek_id)) continue;
-    wanted += (wanted.empty() ? "" : " or ") + entry.kek_id;
-  }
   return Error::denied(fmt::format("the repository in {} is encrypted, and {}; it needs key {}",
-                                   storage.description(), what, wanted))
+                                   storage.description(), what, kek_ids(objects)))
       .with_hint(
-          "pass the key that \"pitr init\" made for this repository; without it nothing in "
-          "the repository can be read");
+          "pass the key that \"pitr init\" made for this repository, or to which it was rotated "
+          "since; without it nothing in the repository can be read");
 }
 
 static Result<Keyring> open_keyring(Storage& storage, const std::string& repository_id,
                                     const std::optional<KeyEncryptionKey>& key) {
-  const auto entries = TRY(list_keyring(storage));
-  if (entries.empty()) {
+  const auto objects = TRY(list_keyring(storage));
+  if (objects.empty()) {
     return Error::invalid(fmt::format("the repository in {} has no data key: its initialisation "
                                       "was interrupted, or its keyring was removed",
                                       storage.description()))
         .with_hint("if nothing was stored yet, run \"pitr init\" again; else bring keyring/ back");
   }
-  if (!key) return wrong_key(storage, entries, "no key is given");
+  if (!key) return wrong_key(storage, objects, "no key is given");
   Keyring keyring;
-  for (const auto& entry : entries) {
-    if (entry.kek_id != key->id()) continue;
-    const auto wrapped = TRY(storage.get(entry.object, kLongestKeyringEntry));
-    auto data_key = TRY(with_context(key->unwrap(wrapped, repository_id), entry.object.text()));
-    if (layout::keyring_entry(data_key.epoch, key->id()) != entry.object) {
-      return Error::corrupt(
-          fmt::format("{} holds the key of epoch {}", entry.object.text(), data_key.epoch));
-    }
-    keyring.add(std::move(data_key));
+  for (const auto& object : objects) {
+    if (object.kek_id != key->id()) continue;
+    auto data_key = TRY(open_keyring_object(storage, object, *key, repository_id));
+    TRY(keyring.add(std::move(data_key)));
   }
-  if (keyring.empty()) return wrong_key(storage, entries, "key " + key->id() + " is given");
+  if (keyring.empty()) return wrong_key(storage, objects, "key " + key->id() + " is given");
   return keyring;
 }
 
@@ -122,12 +94,12 @@ static Result<RepositoryDescription> put_description(Storage& storage, bool encr
 static Result<void> put_first_key(Storage& storage, const KeyEncryptionKey& key,
                                   const std::string& repository_id) {
   auto secret = TRY(Secret256::random());
-  const DataKey data_key{kFirstEpoch, std::move(secret)};
+  const DataKey data_key{kFirstEpoch, std::move(secret), day_of(SystemClock().now())};
   const auto wrapped = TRY(key.wrap(data_key, repository_id));
   const auto object = layout::keyring_entry(kFirstEpoch, key.id());
   TRY(storage.put_if_absent(object, wrapped));
-  const auto entries = TRY(list_keyring(storage));
-  if (entries.size() == 1) return {};
+  const auto objects = TRY(list_keyring(storage));
+  if (objects.size() == 1) return {};
   TRY(storage.remove(object));
   return Error::conflict("somebody else initialises the repository in " + storage.description())
       .with_hint("let only one of you do it: run \"pitr init\" again");
@@ -158,6 +130,18 @@ Result<std::unique_ptr<Repository>> Repository::open(Storage& storage,
   if (description.encrypted) keyring = TRY(open_keyring(storage, description.id, key));
   return std::unique_ptr<Repository>(new Repository(storage, std::move(description.id),
                                                     description.encrypted, std::move(keyring)));
+}
+
+Result<std::vector<std::uint32_t>> Repository::learn_keys(
+    const std::optional<KeyEncryptionKey>& key) {
+  std::vector<std::uint32_t> learned;
+  if (!encrypted_) return learned;
+  const auto found = TRY(open_keyring(storage_, id_, key));
+  for (const auto epoch : found.epochs()) {
+    const bool is_new = TRY(keyring_.add(*found.find(epoch)));
+    if (is_new) learned.push_back(epoch);
+  }
+  return learned;
 }
 
 Result<std::vector<IncarnationId>> Repository::incarnations(std::string_view cluster) {

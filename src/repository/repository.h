@@ -35,6 +35,10 @@ class Repository {
   const std::string& id() const { return id_; }
   bool encrypted() const { return encrypted_; }
   const Keyring& keyring() const { return keyring_; }
+  // Reads the keyring anew and takes up the data keys that are new, while others use the
+  // repository; what is known stays. Returns their epochs. Errors as of open(), and kConflict where
+  // an epoch has another key than the one that is known.
+  Result<std::vector<std::uint32_t>> learn_keys(const std::optional<KeyEncryptionKey>& key);
 
   // All incarnations of a cluster, or of all clusters where the name is empty, ascending. Lists
   // folders; folders of other names are left out.

@@ -28,7 +28,7 @@ inline DataKey sample_key(std::uint32_t epoch = 1, std::uint8_t fill = 7) {
 
 inline Keyring sample_keyring(bool encrypted) {
   Keyring keyring;
-  if (encrypted) keyring.add(sample_key());
+  if (encrypted) value_of(keyring.add(sample_key()));
   return keyring;
 }
 

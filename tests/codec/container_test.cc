@@ -297,10 +297,10 @@ TEST(Container, TellsAWrongOrMissingKeyFromDamage) {
   const auto stored =
       value_of(seal_object(sample_identity(), {.key = &key}, compressible_bytes(1000)));
   Keyring none, other_epoch, other_secret, right;
-  other_epoch.add(sample_key(2));
-  other_secret.add(sample_key(3, 8));
-  right.add(sample_key(2, 9));
-  right.add(sample_key(3));
+  value_of(other_epoch.add(sample_key(2)));
+  value_of(other_secret.add(sample_key(3, 8)));
+  value_of(right.add(sample_key(2, 9)));
+  value_of(right.add(sample_key(3)));
   EXPECT_TRUE(open_object(stored, sample_identity(), right, 1 << 20).has_value());
   for (const auto* keyring : {&none, &other_epoch, &other_secret}) {
     const auto result = open_object(stored, sample_identity(), *keyring, 1 << 20);

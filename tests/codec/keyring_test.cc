@@ -6,7 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <thread>
 
 #include "codec/aes_gcm.h"
 #include "codec/container_samples.h"
@@ -97,11 +99,66 @@ TEST(KeyringOfARepository, SealsWithTheNewestAndKeepsTheOld) {
   Keyring keyring;
   EXPECT_TRUE(keyring.empty());
   EXPECT_EQ(keyring.newest(), nullptr);
-  keyring.add(sample_key(2, 20));
-  keyring.add(sample_key(1, 10));
+  EXPECT_TRUE(value_of(keyring.add(sample_key(2, 20))));
+  EXPECT_TRUE(value_of(keyring.add(sample_key(1, 10))));
   EXPECT_EQ(keyring.newest()->epoch, 2u);
   EXPECT_EQ(keyring.find(1)->secret.bytes()[0], 10);
   EXPECT_EQ(keyring.find(3), nullptr);
+}
+
+TEST(KeyringOfARepository, NeverExchangesAKey) {
+  Keyring keyring;
+  value_of(keyring.add(sample_key(1, 10)));
+  const auto* key = keyring.find(1);
+  EXPECT_FALSE(value_of(keyring.add(sample_key(1, 10))));
+  const auto other = keyring.add(sample_key(1, 11));
+  ASSERT_FALSE(other.has_value());
+  EXPECT_EQ(other.error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(keyring.find(1), key);
+  EXPECT_EQ(key->secret.bytes()[0], 10);
+}
+
+TEST(KeyringOfARepository, GrowsWhileOthersUseIt) {
+  Keyring keyring;
+  value_of(keyring.add(sample_key(1, 1)));
+  const auto* first = keyring.find(1);
+  std::atomic<bool> failed = false;
+  const auto use = [&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      const auto* newest = keyring.newest();
+      // Each key is filled with its epoch's number.
+      if (newest->secret.bytes()[31] != newest->epoch || keyring.find(1) != first) failed = true;
+    }
+  };
+  {
+    const std::jthread one(use), two(use);
+    for (std::uint8_t epoch = 2; epoch < 200; ++epoch)
+      value_of(keyring.add(sample_key(epoch, epoch)));
+  }
+  EXPECT_FALSE(failed);
+  EXPECT_EQ(keyring.epochs().size(), 199u);
+}
+
+TEST(WrappedDataKey, SaysWhenTheKeyWasMade) {
+  const auto kek = value_of(KeyEncryptionKey::generate());
+  for (const std::uint32_t day : {0u, 1u, 0x123456u, 0xFFFFFFu}) {
+    auto key = sample_key(3);
+    key.made_day = day;
+    const auto wrapped = value_of(kek.wrap(key, "repo"));
+    EXPECT_EQ(value_of(kek.unwrap(wrapped, "repo")).made_day, day);
+    const auto header = value_of(read_keyring_object(wrapped));
+    EXPECT_EQ(header.made_day, day);
+    EXPECT_EQ(header.epoch, 3u);
+    EXPECT_EQ(header.kek_id, kek.id());
+    EXPECT_EQ(wrapped[9], day & 0xFF);
+    EXPECT_EQ(wrapped[11], day >> 16);
+  }
+  auto far = sample_key();
+  far.made_day = 0x1000000;
+  EXPECT_FALSE(kek.wrap(far, "repo").has_value());
+  EXPECT_EQ(to_string(start_of_day(day_of(Timestamp::from_unix_us(1'772'356'500'123'456)))),
+            "2026-03-01 00:00:00.000000+00");
+  EXPECT_EQ(day_of(Timestamp::from_unix_us(-1)), 0u);
 }
 
 TEST(Hkdf, FollowsRfc5869) {

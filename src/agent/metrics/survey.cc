@@ -80,7 +80,11 @@ Result<KeySurvey> survey_keys(Repository& repository) {
   const auto* key = repository.keyring().newest();
   if (key == nullptr) return survey;
   survey.epoch = key->epoch;
-  // One object for each key-encryption key that wraps it; the first one was written with it.
+  if (key->made_day > 0) {
+    survey.created = start_of_day(key->made_day);
+    return survey;
+  }
+  // Made by a version that didn't note the day. One object for each key-encryption key that wraps it; the first one was written with it.
   const auto prefix = layout::keyring_entry(key->epoch, "0").text();
   const auto folder = prefix.substr(0, prefix.size() - 1);
   const auto objects = TRY(list_all(repository.storage(), folder));

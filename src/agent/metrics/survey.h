@@ -28,7 +28,8 @@ Result<ClusterSurvey> survey_cluster(Repository& repository, const ClusterConfig
 
 struct KeySurvey {
   std::uint32_t epoch = 0;  // of the newest data key; 0: not encrypted
-  Timestamp created;        // by the store's clock
+  // The day on which it was made; where that isn't known, when it was stored (the store's clock).
+  Timestamp created;
 };
 Result<KeySurvey> survey_keys(Repository& repository);
 

@@ -20,6 +20,7 @@ enum class AuditedOperation {
   kPin,
   kUnpin,
   kConfiguration,  // the agent took a configuration into use
+  kKeys,           // a key was added or retired, or a data key made
 };
 
 struct AuditActor {
