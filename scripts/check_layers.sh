@@ -31,6 +31,7 @@ check() {
       if (!("common" in may)) { print "no layer table found"; exit bad = 1 }
       # Libraries: header pattern, then the folders (or files, by prefix) that may include it.
       wrapped["^(libpq-fe|libpq-events|postgres_ext)\\.h$"] = "postgres/"
+      wrapped["^curl/"] = "notify/"
       wrapped["^(openssl/|lz4|zstd)"] = "codec/ storage/s3/request_signer"
     }
     function fail(message) { printf "%s:%d: %s\n", FILENAME, FNR, message; bad = 1 }
@@ -86,14 +87,18 @@ self_test() {
   breach repository/a.cc '#include <openssl/evp.h>'
   breach repository/a.cc '#include <lz4.h>'
   breach basebackup/a.cc '#include "zstd.h"'
+  breach http/a.cc '#include <curl/curl.h>'
+  breach agent/a.cc '#include <curl/curl.h>'
+  breach notify/a.cc '#include "agent/agent.h"'
   breach repository/file_utils.cc ''
   breach agent/job_manager.h ''
   breach surprise/a.cc ''
   rm -rf "$tree/src"
-  mkdir -p "$tree/src/agent" "$tree/src/postgres" "$tree/src/codec"
+  mkdir -p "$tree/src/agent" "$tree/src/postgres" "$tree/src/codec" "$tree/src/notify"
   echo '#include "repository/layout.h"' >"$tree/src/agent/a.cc"
   echo '#include <libpq-fe.h>' >"$tree/src/postgres/a.cc"
   echo '#include <openssl/evp.h>' >"$tree/src/codec/a.cc"
+  echo '#include <curl/curl.h>' >"$tree/src/notify/a.cc"
   check "$tree/src" || { echo "a correct tree was refused"; failed=1; }
   [[ $failed == 0 ]] && echo "check_layers.sh finds every breach"
   return "$failed"
