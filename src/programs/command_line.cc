@@ -232,7 +232,8 @@ void CommandLine::add_expire() {
       "The section \"retention\" of the configuration is the policy. A backup that goes is gone\n"
       "at once; what nobody needs any more is put into trash and deleted by a later run, after\n"
       "the grace. Backups and WAL that a running restore or backup needs stay until it is done.\n"
-      "Nothing is ever deleted but by this command. Something unreadable stops it.");
+      "Nothing is ever deleted but by this command. Something unreadable stops it.\n"
+      "The agent does it where one answers and has the same policy loaded; --dry-run only reads.");
 
   auto* retention = app_.add_subcommand("retention", "What a policy keeps");
   retention->require_subcommand(1);
@@ -317,6 +318,7 @@ void CommandLine::add_verify() {
       ->check(CLI::Range(1, 256))
       ->option_text("N");
   verify->add_flag("--no-record", verify_.no_record, "Write nothing into the repository");
+  add_reason(verify);
   add_json(verify);
   verify->footer(
       "In full everything is decrypted and read as a restore would, WAL record by record. What is\n"
@@ -326,7 +328,8 @@ void CommandLine::add_verify() {
       "the\n"
       "next backup stores the blocks again. Exit code 5 where anything is damaged or missing; 7 "
       "or\n"
-      "6 where something could not be read, which says nothing about it.");
+      "6 where something could not be read, which says nothing about it.\n"
+      "The agent does it where one answers, and waits for the cluster's backups and expiry.");
 }
 
 int CommandLine::run() {

@@ -15,6 +15,7 @@ std::vector<ApiRoute> api_routes(const ApiContext& context) {
   std::vector<ApiRoute> routes;
   add_status_routes(context, routes);
   add_backup_routes(context, routes);
+  add_job_routes(context, routes);
   add_wal_routes(context, routes);
   return routes;
 }
