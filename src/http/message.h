@@ -33,6 +33,7 @@ struct Request {
   std::map<std::string, std::string, std::less<>> parameters;
   std::stop_token stop;
   std::optional<uid_t> peer_user;  // who asks, over a Unix socket
+  std::string peer_address;        // over TCP: numeric, without the port
 
   // A request for "/v1/clusters/main/wal?path=..." as it stands on the request line. kInvalid where
   // the target is malformed.

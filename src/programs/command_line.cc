@@ -14,6 +14,7 @@
 #include "programs/cmd_init.h"
 #include "programs/cmd_list.h"
 #include "programs/cmd_status.h"
+#include "programs/cmd_token.h"
 #include "programs/cmd_verify.h"
 #include "programs/exit_codes.h"
 
@@ -50,6 +51,7 @@ class CommandLine {
   void add_audit();
   void add_reason(CLI::App* command);
   void add_verify();
+  void add_tokens();
 
   CLI::App app_{"Continuous backup of PostgreSQL, and restores to any moment of it.", "pitr"};
   CommonOptions common_;
@@ -61,6 +63,7 @@ class CommandLine {
   VerifyArguments verify_;
   SimulateArguments simulate_;
   AuditArguments audit_;
+  TokenArguments token_;
   bool is_local_ = false, is_remote_ = false, is_full_ = false, is_independent_ = false;
   std::string shown_backup_ = "latest";
   std::string wal_path_;
@@ -80,6 +83,7 @@ CommandLine::CommandLine() {
   add_pins();
   add_audit();
   add_verify();
+  add_tokens();
 }
 
 CLI::App* CommandLine::add(const std::string& name, const std::string& description,
@@ -279,7 +283,7 @@ void CommandLine::add_audit() {
   audit->add_option("--user", audit_.user, "Only what this user did")->type_name("NAME");
   audit
       ->add_option("--operation", audit_.operation,
-                   "Only init, backup, restore, expire, verify, pin, unpin or configuration")
+                   "Only init, backup, restore, expire, verify, pin, unpin, configuration or token")
       ->type_name("NAME");
   audit->add_flag("--failures", audit_.failures_only, "Only what failed");
   audit->add_flag("--summary", audit_.summary, "Count by quarter, instead of listing");
@@ -330,6 +334,32 @@ void CommandLine::add_verify() {
       "or\n"
       "6 where something could not be read, which says nothing about it.\n"
       "The agent does it where one answers, and waits for the cluster's backups and expiry.");
+}
+
+void CommandLine::add_tokens() {
+  auto* token = app_.add_subcommand("token", "Who may use the agent's HTTP API over TCP");
+  token->require_subcommand(1);
+  auto* add = set_up(token->add_subcommand("add", "Make a token, and show it this once"),
+                     [this](const auto& context) { return run_token_add(context, token_); });
+  add->add_option("NAME", token_.name, "What it is called in the list and in the audit trail")
+      ->required();
+  add->add_option("--role", token_.role,
+                  "viewer (looks), operator (also takes backups and verifies), or admin (also "
+                  "expires)")
+      ->type_name("ROLE")
+      ->required();
+  add->add_option("--expires", token_.expires, "For how long it counts, such as 90d")
+      ->type_name("DURATION");
+  add->add_option("--cluster", token_.clusters, "Only for this cluster; may be given again")
+      ->type_name("NAME");
+  add_reason(add);
+  auto* list = set_up(token->add_subcommand("list", "Show the tokens' names, roles and ends"),
+                      run_token_list);
+  add_json(list);
+  auto* remove = set_up(token->add_subcommand("remove", "Take a token away; it counts no more"),
+                        [this](const auto& context) { return run_token_remove(context, token_); });
+  remove->add_option("NAME", token_.name, "Its name")->required();
+  add_reason(remove);
 }
 
 int CommandLine::run() {

@@ -8,7 +8,7 @@
 
 namespace pitr {
 
-static constexpr std::array<std::pair<AuditedOperation, std::string_view>, 8> kNames{{
+static constexpr std::array<std::pair<AuditedOperation, std::string_view>, 9> kNames{{
     {AuditedOperation::kInit, "init"},
     {AuditedOperation::kBackup, "backup"},
     {AuditedOperation::kRestore, "restore"},
@@ -17,6 +17,7 @@ static constexpr std::array<std::pair<AuditedOperation, std::string_view>, 8> kN
     {AuditedOperation::kPin, "pin"},
     {AuditedOperation::kUnpin, "unpin"},
     {AuditedOperation::kConfiguration, "configuration"},
+    {AuditedOperation::kToken, "token"},
 }};
 
 std::string_view to_string(AuditedOperation operation) {

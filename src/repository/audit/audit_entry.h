@@ -20,6 +20,7 @@ enum class AuditedOperation {
   kPin,
   kUnpin,
   kConfiguration,  // the agent took a configuration into use
+  kToken,          // one for the API was made or removed
 };
 
 struct AuditActor {
