@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/api/api_route.h"
+#include "agent/api/openapi.h"
 #include "agent/cluster_status.h"
 #include "agent/metrics/metric_page.h"
 #include "agent/repository_report.h"
@@ -63,6 +64,9 @@ void add_status_routes(const ApiContext& context, std::vector<ApiRoute>& routes)
   routes.push_back({"GET", "/v1/clusters/{cluster}/recovery-window", Role::kViewer,
                     Reach::kAnywhere,
                     [context](const ApiCall& call) { return show_window(context, call); }});
+  routes.push_back({"GET", "/v1/openapi.json", Role::kViewer, Reach::kAnywhere, [](const ApiCall&) {
+                      return http::Response::json(std::string(openapi_text()));
+                    }});
   routes.push_back({"GET", "/metrics", Role::kViewer, Reach::kAnywhere,
                     [context](const ApiCall&) { return show_metrics(context); }});
 }
