@@ -71,6 +71,18 @@ TEST_F(TokenStoreTest, KnowsTokensUntilTheyAreRemovedOrExpire) {
   EXPECT_FALSE(store_.authenticate(grafana));
 }
 
+TEST_F(TokenStoreTest, ADigestIsComparedToItsLastByte) {
+  const auto text = add("grafana", Role::kViewer);
+  for (const std::size_t position : {0u, 15u, 31u}) {
+    must(change_token_file(file_, [&](auto& tokens) -> Result<void> {
+      tokens.front().digest = token_digest(text);
+      tokens.front().digest[position] ^= 1;
+      return {};
+    }));
+    EXPECT_FALSE(store_.authenticate(text)) << position;
+  }
+}
+
 TEST_F(TokenStoreTest, TheFileHasNoTokenInIt) {
   const auto text = add("grafana", Role::kViewer);
   EXPECT_THAT(must(read_text_file(file_)), testing::Not(HasSubstr(text.substr(5))));
