@@ -1,8 +1,12 @@
 #include "agent/agent.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "agent/api/api_routers.h"
+#include "agent/host.h"
 #include "common/log.h"
 #include "config/changes.h"
 #include "config/listen_address.h"
@@ -15,7 +19,7 @@ Agent::Agent(Config config, Repository& repository, Clock& clock)
 Result<void> Agent::add(const ClusterConfig& cluster) {
   auto book = TRY(JobBook::create(cluster.name, cluster.schedule));
   AgentMember member;
-  member.service = std::make_unique<ClusterService>(repository_, cluster, clock_);
+  member.service = std::make_unique<ClusterService>(repository_, cluster, clock_, &events_);
   member.jobs = std::make_unique<ClusterJobs>(*member.service, repository_, clock_);
   member.runner = std::make_unique<JobRunner>(
       cluster.name, std::move(book), *member.jobs, member.service->turn(), clock_,
@@ -49,6 +53,8 @@ Result<std::unique_ptr<Agent>> Agent::start(Config config, Repository& repositor
     member.service->start_streaming();
     member.runner->start();
   }
+  agent->has_started_ = true;
+  agent->publish(EventType::kAgentStarted, "the agent on " + host_name() + " started", {});
   return agent;
 }
 
@@ -57,6 +63,9 @@ Agent::~Agent() {
 }
 
 void Agent::stop() {
+  if (std::exchange(has_started_, false)) {
+    publish(EventType::kAgentStopped, "the agent on " + host_name() + " stops", {});
+  }
   for (auto& member : members_) {
     member.runner->request_stop();
     member.service->request_stop();
@@ -66,6 +75,21 @@ void Agent::stop() {
   tcp_server_.reset();
   metrics_.reset();
   members_.clear();
+}
+
+void Agent::publish(EventType type, std::string message,
+                    std::map<std::string, std::string> details) {
+  details["host"] = host_name();
+  Event event;
+  event.type = type;
+  event.time = clock_.now();
+  event.message = std::move(message);
+  event.details = std::move(details);
+  events_.publish(std::move(event));
+}
+
+static std::string joined(const std::vector<std::string>& keys) {
+  return fmt::format("{}", fmt::join(keys, ", "));
 }
 
 void Agent::reload(const Config& config) {
@@ -90,8 +114,12 @@ void Agent::reload(const Config& config) {
     log::warning("configuration: {} changed, which counts after a restart of the agent", key);
   }
   if (changes.taken_over.empty() && changes.need_restart.empty()) {
-    log::info("configuration: nothing changed");
+    return log::info("configuration: nothing changed");
   }
+  publish(
+      EventType::kConfigurationChanged,
+      fmt::format("the configuration of the agent on {} changed", host_name()),
+      {{"taken_over", joined(changes.taken_over)}, {"need_restart", joined(changes.need_restart)}});
 }
 
 bool Agent::is_alive() const {

@@ -14,6 +14,7 @@
 #include "agent/metrics/metrics.h"
 #include "config/config.h"
 #include "http/server.h"
+#include "notify/event_log.h"
 
 namespace pitr {
 
@@ -33,6 +34,9 @@ class Agent {
   // Takes over of `config` what can change while it runs (schedules, retention, how backups are
   // taken), and logs what changed and what needs a restart. Not for two threads at once.
   void reload(const Config& config);
+  // What happened since it started. Others may publish too, and listen while they and the agent
+  // live.
+  EventLog& events() { return events_; }
   // Whether everybody who does scheduled jobs is at work or waiting.
   bool is_alive() const;
 
@@ -43,10 +47,13 @@ class Agent {
   Agent(Config config, Repository& repository, Clock& clock);
   std::vector<ClusterService*> services() const;
   Result<void> add(const ClusterConfig& cluster);
+  void publish(EventType type, std::string message, std::map<std::string, std::string> details);
 
   Config config_;
   Repository& repository_;
   Clock& clock_;
+  EventLog events_;
+  bool has_started_ = false;
   AgentMembers members_;
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<ApiGate> gate_;

@@ -29,10 +29,10 @@ static void check_space(Storage& storage, Findings& findings) {
   const auto free = storage.free_bytes();
   if (!free || !*free) return;
   if (**free < kLittleSpaceBytes) {
-    findings.warning("free space", format_bytes(**free) + " in the repository",
+    findings.warning(std::string(kFreeSpaceSubject), format_bytes(**free) + " in the repository",
                      "make room: when it is full, the server keeps WAL until its disk is full too");
   } else {
-    findings.ok("free space", format_bytes(**free) + " in the repository");
+    findings.ok(std::string(kFreeSpaceSubject), format_bytes(**free) + " in the repository");
   }
 }
 
@@ -48,17 +48,18 @@ void check_storage(Storage& storage, const Clock& clock, Findings& findings) {
 
 void check_streaming(const SeenStreaming& seen, Findings& findings) {
   if (seen.state.empty()) {
-    return findings.problem("streaming", "the agent does not stream this cluster yet",
-                            "pitr status says why");
+    return findings.problem(std::string(kStreamingSubject),
+                            "the agent does not stream this cluster yet", "pitr status says why");
   }
   if (seen.state != "streaming") {
     return findings.problem(
-        "streaming", seen.last_error.empty() ? "the agent is " + seen.state : seen.last_error,
+        std::string(kStreamingSubject),
+        seen.last_error.empty() ? "the agent is " + seen.state : seen.last_error,
         "mend that; the agent tries again by itself");
   }
-  findings.ok("streaming", seen.lag_bytes == 0
-                               ? "nothing behind the server"
-                               : format_bytes(seen.lag_bytes) + " behind the server");
+  findings.ok(std::string(kStreamingSubject),
+              seen.lag_bytes == 0 ? "nothing behind the server"
+                                  : format_bytes(seen.lag_bytes) + " behind the server");
 }
 
 static void check_backups(const IncarnationStore& store, const Clock& clock, Findings& findings) {

@@ -65,6 +65,10 @@ Result<std::string> ClusterJobs::run_one(JobKind kind, std::stop_token stop) {
   return Error::internal("a job that is not known");
 }
 
+void ClusterJobs::could_not_begin(JobKind, const Error& error) {
+  service_.events().backup_ended(error);
+}
+
 // The newest incarnation's: another database of the same name needs a backup of its own. Backups
 // of the future were taken when the clock was wrong, and tell nothing.
 Result<std::optional<Timestamp>> ClusterJobs::last_backup(JobKind kind, Timestamp now) {
@@ -127,11 +131,12 @@ static void log_findings(const std::string& cluster, const VerifyReport& report)
 
 Result<std::string> ClusterJobs::verify(std::stop_token stop) {
   LoggedWarnings observer(service_.config().name);
-  const auto report =
-      TRY(verify_audited(repository_, service_.config().name, service_.verify_options(), {},
-                         observer, clock_, std::move(stop)));
-  if (!report.was_stopped) log_findings(service_.config().name, report);
-  return verdict_of(report);
+  const auto report = verify_audited(repository_, service_.config().name, service_.verify_options(),
+                                     {}, observer, clock_, std::move(stop));
+  service_.events().verification_ended(report);
+  if (!report) return report.error();
+  if (!report->was_stopped) log_findings(service_.config().name, *report);
+  return verdict_of(*report);
 }
 
 // ---- By hand
@@ -151,6 +156,7 @@ Result<VerifyReport> ClusterJobs::verify_now(const VerifyOptions& options, const
   auto report = verify_audited(repository_, service_.config().name, options, asked_by, observer,
                                clock_, stop);
   if (report) log_findings(service_.config().name, *report);
+  if (options.record) service_.events().verification_ended(report);
   if (options.depth == VerifyDepth::kFull && options.record && !options.backup) {
     const auto verdict = report ? verdict_of(*report) : Result<std::string>(report.error());
     count(JobKind::kVerify, verdict ? Outcome::kSuccess : outcome_of(verdict.error()), started);

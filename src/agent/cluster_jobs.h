@@ -15,6 +15,7 @@ class ClusterJobs final : public Jobs {
   // Of checks it is an error only where they can't be made; what they find is in the status.
   Result<std::string> run(JobKind kind, std::stop_token stop) override;
   Result<std::optional<Timestamp>> last_backup(JobKind kind, Timestamp now) override;
+  void could_not_begin(JobKind kind, const Error& error) override;
 
   // What somebody asked for, in the cluster's turn; the observer is told of waiting for it. It
   // counts in the metrics as the scheduled ones do; of verifications those in full, of everything

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "agent/audited_expire.h"
 #include "agent/backup_progress.h"
 #include "agent/host.h"
@@ -30,10 +28,12 @@ ClusterService::Opened::Opened(IncarnationStore store, const ClusterConfig& conf
       ingest(archive, facts, &counters.segments),
       receiver(archive, facts, clock, receiver_options(config, counters)) {}
 
-ClusterService::ClusterService(Repository& repository, ClusterConfig config, Clock& clock)
+ClusterService::ClusterService(Repository& repository, ClusterConfig config, Clock& clock,
+                               EventSink* events)
     : repository_(repository),
       config_(std::move(config)),
       clock_(clock),
+      events_(config_.name, clock, events),
       backup_(config_.backup),
       retention_(config_.retention),
       verify_period_(config_.schedule.verify_period) {}
@@ -138,28 +138,33 @@ void ClusterService::note_trouble(const Error& error) {
 
 void ClusterService::stream(std::stop_token stop) {
   Backoff backoff(kFirstContact);
+  StreamWatch watch;
   while (!stop.stop_requested()) {
     auto opened = open_by_server(stop);
     if (opened) {
       log::info("cluster {}: {} is {} in the repository", config_.name,
                 describe_conninfo(config_.connection), to_string((*opened)->archive.store().id()));
       backoff.reset();
-      supervise(**opened, stop);
+      watch.begin_receiver();
+      supervise(**opened, watch, stop);
       continue;
     }
     if (stop.stop_requested()) return;
     note_trouble(opened.error());
+    events_.publish(watch.look(opened.error(), clock_.steady_now()));
     if (!sleep_for(backoff.next_delay(), stop)) return;
   }
 }
 
 // The receiver never gives up. It is ended here when pitr init has taken up another database under
 // the name, so that the agent follows.
-void ClusterService::supervise(Opened& opened, std::stop_token stop) {
+void ClusterService::supervise(Opened& opened, StreamWatch& watch, std::stop_token stop) {
   std::jthread receiving([&](std::stop_token end) { (void)opened.receiver.run(end); });
   const std::stop_callback forward(stop, [&] { receiving.request_stop(); });
   while (sleep_for(kSuperviseInterval, stop)) {
-    if (opened.receiver.status().last_error_kind != ErrorKind::kInvalid) continue;
+    const auto status = opened.receiver.status();
+    events_.publish(watch.look(status, clock_.steady_now()));
+    if (status.last_error_kind != ErrorKind::kInvalid) continue;
     const auto replaced = was_replaced(opened);
     if (!replaced || !*replaced) continue;
     log::info("cluster {}: another database was taken up; going on with that", config_.name);
@@ -331,6 +336,7 @@ Result<BackupManifest> ClusterService::take_backup_in_turn(const BackupOptions& 
   end_backup(result);
   counters_.count_backup(result, clock_.now());
   audit_backup(options, result);
+  events_.backup_ended(result);
   if (result && result->promise.unexplained_count > 0) {
     log::error("cluster {}: backup {} found {} blocks that changed without WAL", config_.name,
                result->id.text(), result->promise.unexplained_count);
@@ -342,32 +348,19 @@ Result<ExpireReport> ClusterService::expire_in_turn(const AskedBy& asked_by) {
   auto report = expire_audited(repository_, config_.name, expire_options(retention_config()),
                                asked_by, clock_);
   if (report) counters_.count_expired(*report);
+  events_.expire_ended(report);
   return report;
 }
 
 // ---- Checks
 // --------------------------------------------------------------------------------------
 
-static bool has_like(const Findings& findings, const Finding& wanted) {
-  return std::ranges::any_of(findings.all(), [&](const Finding& finding) {
-    return finding.subject == wanted.subject && finding.severity == wanted.severity;
-  });
-}
-
 void ClusterService::note_check(CheckReport report) {
-  static const CheckReport kNone;
+  static const Findings kNone;
   std::lock_guard lock(mutex_);
-  const Findings& before = check_ ? check_->findings : kNone.findings;
-  for (const auto& finding : report.findings.all()) {
-    if (finding.severity == Severity::kOk || has_like(before, finding)) continue;
-    log::warning("cluster {}: {} with {}: {}; {}", config_.name, to_string(finding.severity),
-                 finding.subject, finding.message, finding.fix);
-  }
-  for (const auto& finding : before.all()) {
-    if (finding.severity == Severity::kOk || has_like(report.findings, finding)) continue;
-    log::info("cluster {}: no {} with {} any more", config_.name, to_string(finding.severity),
-              finding.subject);
-  }
+  const Findings& before = check_ ? check_->findings : kNone;
+  log_changes(config_.name, before, report.findings);
+  events_.check_ended(before, report.findings);
   check_ = std::move(report);
 }
 

@@ -18,9 +18,11 @@
 
 #include "agent/archived_file.h"
 #include "agent/audit_trail.h"
+#include "agent/cluster_events.h"
 #include "agent/job_turn.h"
 #include "agent/metrics/cluster_counters.h"
 #include "agent/status.h"
+#include "agent/stream_watch.h"
 #include "basebackup/base_backup.h"
 #include "common/observer.h"
 #include "config/config.h"
@@ -45,7 +47,9 @@ struct BackupOptions {
 
 class ClusterService {
  public:
-  ClusterService(Repository& repository, ClusterConfig config, Clock& clock);
+  // events: where set, it is told of what happens, and outlives the service.
+  ClusterService(Repository& repository, ClusterConfig config, Clock& clock,
+                 EventSink* events = nullptr);
   ~ClusterService();
 
   const ClusterConfig& config() const { return config_; }
@@ -74,8 +78,9 @@ class ClusterService {
   // Of a scheduled verification: a part of the cycle, as slowly as backups read.
   VerifyOptions verify_options() const;
 
-  // Problems and warnings that are new, or gone, are logged.
+  // Problems and warnings that are new, or gone, are logged, and told as events.
   void note_check(CheckReport report);
+  const ClusterEvents& events() const { return events_; }
 
   // Looks nothing up: as it is now.
   ServiceStatus status() const;
@@ -93,7 +98,7 @@ class ClusterService {
   };
 
   void stream(std::stop_token stop);
-  void supervise(Opened& opened, std::stop_token stop);
+  void supervise(Opened& opened, StreamWatch& watch, std::stop_token stop);
   Result<bool> was_replaced(const Opened& opened);
   Result<std::shared_ptr<Opened>> open(const ServerIdentity& server);
   Result<std::shared_ptr<Opened>> open_by_server(std::stop_token stop);
@@ -113,6 +118,7 @@ class ClusterService {
   Repository& repository_;
   const ClusterConfig config_;
   Clock& clock_;
+  const ClusterEvents events_;
   ClusterCounters counters_;
   std::stop_source stop_;
   JobTurn turn_;

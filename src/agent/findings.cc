@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "common/log.h"
+
 namespace pitr {
 
 std::string_view to_string(Severity severity) {
@@ -21,6 +23,25 @@ std::string_view to_string(Severity severity) {
 
 std::size_t Findings::count(Severity severity) const {
   return static_cast<std::size_t>(std::ranges::count(findings_, severity, &Finding::severity));
+}
+
+static bool has_like(const Findings& findings, const Finding& wanted) {
+  return std::ranges::any_of(findings.all(), [&](const Finding& finding) {
+    return finding.subject == wanted.subject && finding.severity == wanted.severity;
+  });
+}
+
+void log_changes(const std::string& cluster, const Findings& before, const Findings& after) {
+  for (const auto& finding : after.all()) {
+    if (finding.severity == Severity::kOk || has_like(before, finding)) continue;
+    log::warning("cluster {}: {} with {}: {}; {}", cluster, to_string(finding.severity),
+                 finding.subject, finding.message, finding.fix);
+  }
+  for (const auto& finding : before.all()) {
+    if (finding.severity == Severity::kOk || has_like(after, finding)) continue;
+    log::info("cluster {}: no {} with {} any more", cluster, to_string(finding.severity),
+              finding.subject);
+  }
 }
 
 std::string to_text(const Findings& findings) {

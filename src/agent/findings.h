@@ -12,6 +12,10 @@ namespace pitr {
 enum class Severity : std::uint8_t { kOk, kWarning, kProblem };
 std::string_view to_string(Severity severity);
 
+// Of findings that are told as events of their own.
+inline constexpr std::string_view kFreeSpaceSubject = "free space";
+inline constexpr std::string_view kStreamingSubject = "streaming";
+
 struct Finding {
   Severity severity = Severity::kOk;
   std::string cluster;  // empty: of the repository or the machine
@@ -50,6 +54,9 @@ class Findings {
   std::string cluster_;
   std::vector<Finding> findings_;
 };
+
+// Logs which problems and warnings of a cluster are new since the check before, and which are gone.
+void log_changes(const std::string& cluster, const Findings& before, const Findings& after);
 
 std::string to_text(const Findings& findings);
 std::string to_json_text(const Findings& findings);

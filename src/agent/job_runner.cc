@@ -153,7 +153,10 @@ void JobRunner::look_for_backups() {
 
 // Looked up once more when the turn has come: an operator may have taken one meanwhile.
 Result<std::string> JobRunner::run_backup(JobKind kind, std::stop_token stop, bool& needed) {
-  TRY(note_last_backup(kind));
+  if (auto noted = note_last_backup(kind); !noted) {
+    jobs_.could_not_begin(kind, noted.error());
+    return noted.error();
+  }
   {
     std::lock_guard lock(mutex_);
     needed = book_.is_due(kind, clock_.now());

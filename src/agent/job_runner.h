@@ -27,6 +27,8 @@ class Jobs {
   virtual Result<std::string> run(JobKind kind, std::stop_token stop) = 0;
   // When the newest published backup began that the schedule of `kind` counts.
   virtual Result<std::optional<Timestamp>> last_backup(JobKind kind, Timestamp now) = 0;
+  // A backup is due, and it can't be found out whether there is one already.
+  virtual void could_not_begin(JobKind, const Error&) {}
 };
 
 class JobRunner {

@@ -1,6 +1,7 @@
 #include "codec/digest.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include <new>
 
@@ -86,6 +87,18 @@ Sha256Digest Sha256Stream::finish() {
   Sha256Digest digest{};
   EVP_DigestFinal_ex(state_->context.get(), digest.data(), nullptr);
   state_->reset();
+  return digest;
+}
+
+Sha256Digest hmac_sha256(ByteView key, ByteView bytes) {
+  Sha256Digest digest{};
+  unsigned size = 0;
+  // Without a key there is still one, of no bytes.
+  static constexpr std::uint8_t kNoKey = 0;
+  const auto* done =
+      HMAC(EVP_sha256(), key.empty() ? &kNoKey : key.data(), static_cast<int>(key.size()),
+           bytes.data(), bytes.size(), digest.data(), &size);
+  if (done == nullptr) throw std::bad_alloc();
   return digest;
 }
 

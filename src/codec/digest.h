@@ -17,6 +17,7 @@ std::uint64_t xxh3_64(ByteView bytes);
 std::uint64_t xxh3_64(ByteView bytes, std::uint64_t seed);
 Digest128 xxh3_128(ByteView bytes);
 Sha256Digest sha256(ByteView bytes);
+Sha256Digest hmac_sha256(ByteView key, ByteView bytes);
 
 class Xxh3Stream {
  public:

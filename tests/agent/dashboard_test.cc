@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
+#include "agent/prometheus_server.h"
 #include "agent/scraped_site.h"
 #include "support/pgbench.h"
 
@@ -12,39 +13,6 @@ namespace {
 using Json = nlohmann::json;
 
 const Path kSource = PITR_SOURCE_DIRECTORY;
-
-class Prometheus {
- public:
-  explicit Prometheus(int agent_port) {
-    write_text(home_ / "prometheus.yml",
-               fmt::format("global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n"
-                           "rule_files: [\"{}\"]\n"
-                           "scrape_configs:\n"
-                           "  - job_name: pitr\n"
-                           "    static_configs: [{{targets: [\"127.0.0.1:{}\"]}}]\n",
-                           (kSource / "packaging/prometheus/pitr.rules.yml").native(), agent_port));
-    server_.emplace(must(
-        Subprocess::start({"prometheus", "--config.file=" + (home_ / "prometheus.yml").native(),
-                           "--storage.tsdb.path=" + (home_ / "data").native(),
-                           fmt::format("--web.listen-address=127.0.0.1:{}", port_.port())})));
-  }
-
-  // What promtool prints: "labels => value @[time]" for each series, and an empty line for none.
-  CommandOutput query(const std::string& expression) const {
-    return must(run_command({"promtool", "query", "instant",
-                             fmt::format("http://127.0.0.1:{}", port_.port()), expression}));
-  }
-  bool answers(const std::string& expression) const {
-    const auto output = query(expression);
-    return output.status.success() && output.out.find(" => ") != std::string::npos;
-  }
-  std::string log() const { return server_->err(); }
-
- private:
-  TemporaryDirectory home_ = must(TemporaryDirectory::create());
-  PortLease port_ = must(PortLease::take());
-  std::optional<Subprocess> server_;
-};
 
 // Grafana's variables as it would fill them in for all clusters of one agent.
 std::string filled_in(std::string query, int agent_port) {
@@ -69,7 +37,7 @@ TEST(DashboardTest, EveryQueryGivesDataOnARealAgent) {
   const auto queries = dashboard_queries();
   ASSERT_GE(queries.size(), 30u);
   ScrapedSite site;
-  const Prometheus prometheus(site.port());
+  const PrometheusServer prometheus(site.port());
   must(PgBench::initialize(site.cluster()));
   const auto load = must(PgBench::start(site.cluster(), {.rate_per_second = 50}));
   ASSERT_TRUE(site.take_both_backups());

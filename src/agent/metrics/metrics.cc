@@ -21,7 +21,9 @@ Metrics::Metrics(const Config& config, Repository& repository,
       clock_(clock),
       intervals_(intervals),
       probe_(intervals.patience),
-      keys_(intervals.patience) {
+      keys_(intervals.patience),
+      restores_(intervals.patience),
+      restore_watch_(repository, clock.now()) {
   for (const auto& service : services) {
     clusters_.push_back(std::make_unique<ClusterObservations>(*service, intervals.patience));
     auto* cluster = clusters_.back().get();
@@ -123,9 +125,21 @@ void Metrics::list_one(ClusterObservations& cluster, bool survey) {
   next = std::min(next, end + rest);
 }
 
+void Metrics::look_for_restores() {
+  const auto begin = std::chrono::steady_clock::now();
+  if (begin < next_restores_) return;
+  restores_.refresh(clock_, [&] { return restore_watch_.look(clock_.now()); });
+  const auto end = std::chrono::steady_clock::now();
+  next_restores_ =
+      end + std::max<SteadyTime::duration>(intervals_.report, (end - begin) * kRestFactor);
+}
+
 void Metrics::list(std::stop_token stop) {
   bool survey = false;
-  while (auto* cluster = next_to_list(stop, survey)) list_one(*cluster, survey);
+  while (auto* cluster = next_to_list(stop, survey)) {
+    list_one(*cluster, survey);
+    look_for_restores();
+  }
 }
 
 // ---- Telling
@@ -178,6 +192,27 @@ void Metrics::write_repository(MetricPage& page) const {
   if (meter_ != nullptr) write_storage(page, *meter_);
 }
 
+// Of all clusters, also where no restore is known.
+static void write_restores(MetricPage& page, const std::vector<ClusterConfig>& clusters,
+                           const RestoresByCluster& restores) {
+  for (const auto& cluster : clusters) {
+    const auto found = restores.find(cluster.name);
+    const auto counts = found == restores.end() ? RestoreCounts() : found->second;
+    constexpr std::string_view kTotal = "pitr_restores_total";
+    constexpr std::string_view kHelp = "Restores that ended, wherever they were made.";
+    page.counter(kTotal, kHelp, {{"cluster", cluster.name}, {"outcome", "success"}},
+                 static_cast<double>(counts.succeeded));
+    page.counter(kTotal, kHelp, {{"cluster", cluster.name}, {"outcome", "failure"}},
+                 static_cast<double>(counts.failed));
+    page.time("pitr_restore_last_success_timestamp_seconds",
+              "When a restore last succeeded, in the last month or since; 0: none did.",
+              {{"cluster", cluster.name}}, counts.last_success);
+    page.time("pitr_restore_last_failure_timestamp_seconds",
+              "When a restore last failed, in the last month or since; 0: none did.",
+              {{"cluster", cluster.name}}, counts.last_failure);
+  }
+}
+
 std::string Metrics::page() const {
   MetricPage page;
   write_process(page);
@@ -187,6 +222,8 @@ std::string Metrics::page() const {
                  {{"outcome", ApiCounters::kNames[i]}}, static_cast<double>(api_.of(i)));
   }
   for (const auto& cluster : clusters_) write_cluster(page, *cluster, clock_);
+  const auto restores = restores_.view(clock_.steady_now());
+  if (restores.value) write_restores(page, config_.clusters, *restores.value);
   return page.text();
 }
 

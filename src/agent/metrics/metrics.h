@@ -19,6 +19,7 @@
 #include "agent/api/api_counters.h"
 #include "agent/cluster_service.h"
 #include "agent/metrics/observed.h"
+#include "agent/metrics/restore_watch.h"
 #include "agent/metrics/survey.h"
 #include "config/config.h"
 #include "storage/measured/storage_meter.h"
@@ -72,6 +73,7 @@ class Metrics {
   ClusterObservations* next_to_list(std::stop_token stop, bool& survey);
   ClusterObservations* first_due() const;
   void list_one(ClusterObservations& cluster, bool survey);
+  void look_for_restores();
   void write_repository(MetricPage& page) const;
 
   const Config& config_;
@@ -82,6 +84,9 @@ class Metrics {
   ApiCounters api_;
   Observed<RepositoryProbe> probe_;
   Observed<KeySurvey> keys_;
+  Observed<RestoresByCluster> restores_;
+  RestoreWatch restore_watch_;  // of the listing thread, as is:
+  SteadyTime next_restores_;
   std::mutex mutex_;
   std::condition_variable_any due_;
   std::vector<std::unique_ptr<ClusterObservations>> clusters_;

@@ -43,11 +43,14 @@ Result<void> AuditLog::read(const AuditFilter& filter,
   const auto months = TRY(repository_.storage().list_folders(layout::kAuditPrefix));
   const auto first = filter.from ? layout::audit_month(*filter.from) : std::string();
   const auto last = filter.until ? layout::audit_month(*filter.until) : std::string();
+  // Names begin with the time, so what is too old need not be read.
+  const auto first_name = filter.from ? layout::audit_entry(*filter.from, 0).text() : std::string();
   for (const auto& month : months) {
     if (month < first || (!last.empty() && month > last)) continue;
     const auto prefix = std::string(layout::kAuditPrefix) + month + "/";
     const auto objects = TRY(list_all(repository_.storage(), prefix));
     for (const auto& object : objects) {
+      if (object.key.text() < first_name) continue;
       const auto entry = TRY(read_one(object.key));
       if (filter.matches(entry)) take(entry);
     }
