@@ -10,7 +10,7 @@ build=(g++ cmake ninja-build pkg-config libboost-dev liblz4-dev libzstd-dev libx
        libhowardhinnant-date-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev libcurl4-openssl-dev
        tzdata)
 build_optional=(ccache mold)  # a quicker build; it works without them
-test=(postgresql-15 postgresql-client-15 prometheus python3-aiosmtpd openssl)
+test=(postgresql-15 postgresql-client-15 prometheus python3-aiosmtpd openssl curl)
 tidy=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev)
 bench=(pgbackrest lz4)
 package=(dpkg-dev debootstrap)

@@ -9,6 +9,7 @@
 #include "agent/host.h"
 #include "common/log.h"
 #include "config/changes.h"
+#include "config/listen_address.h"
 
 namespace pitr {
 
@@ -41,7 +42,12 @@ Result<std::unique_ptr<Agent>> Agent::start(Config config, Repository& repositor
   agent->server_ = TRY(http::Server::start(std::move(unix_options), socket_router(api)));
   if (const auto& listen = agent->config_.agent.http.listen) {
     http::TcpServerOptions tcp_options{.address = listen->address, .port = listen->port};
-    agent->tcp_server_ = TRY(http::Server::start(std::move(tcp_options), tcp_router(api)));
+    const auto& http = agent->config_.agent.http;
+    agent->gate_ = std::make_unique<ApiGate>(
+        ApiGateOptions{http.tokens, http.metrics_need_token, !is_loopback(*listen)}, clock,
+        agent->metrics_->api());
+    agent->tcp_server_ =
+        TRY(http::Server::start(std::move(tcp_options), tcp_router(api, *agent->gate_)));
   }
   for (auto& member : agent->members_) {
     member.service->start_streaming();

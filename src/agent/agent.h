@@ -1,6 +1,6 @@
 // The agent: for each cluster a service and what does its jobs on schedule, and its HTTP API
-// (api/api_route.h) on a Unix socket. Over TCP, where that is configured, there is /metrics and
-// nothing else.
+// (api/api_route.h) on a Unix socket. Over TCP, where that is configured, there are /metrics
+// and, for those who have a token, the API (api/api_gate.h).
 //
 // Clusters share nothing but the repository: trouble of one never stops another. Thread-safe; the
 // repository and the clock must outlive it.
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/agent_member.h"
+#include "agent/api/api_gate.h"
 #include "agent/metrics/metrics.h"
 #include "config/config.h"
 #include "http/server.h"
@@ -55,6 +56,7 @@ class Agent {
   bool has_started_ = false;
   AgentMembers members_;
   std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<ApiGate> gate_;
   // Last: their handlers use all of the above.
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<http::Server> tcp_server_;

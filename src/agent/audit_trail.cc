@@ -31,6 +31,15 @@ AuditActor this_process() {
   return {user, host_name(), program_invocation_short_name};
 }
 
+AuditEntry audit_entry(AuditedOperation operation, std::string cluster, const AskedBy& asked_by) {
+  AuditEntry entry;
+  entry.operation = operation;
+  entry.cluster = std::move(cluster);
+  entry.reason = asked_by.reason;
+  if (asked_by.actor) entry.actor = *asked_by.actor;
+  return entry;
+}
+
 static void write_to_journal(const std::string& line) {
   ::openlog("pitr-audit", LOG_PID, LOG_AUTHPRIV);
   ::syslog(LOG_INFO, "%s", line.c_str());

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -18,6 +19,14 @@ namespace pitr {
 std::string user_name(uid_t user);
 // Who runs this process; through sudo as "root (alice through sudo)".
 AuditActor this_process();
+
+// Who asked for something, and why.
+struct AskedBy {
+  std::string reason;
+  std::optional<AuditActor> actor;  // absent: this process
+};
+// An entry that begins so.
+AuditEntry audit_entry(AuditedOperation operation, std::string cluster, const AskedBy& asked_by);
 
 class AuditTrail {
  public:

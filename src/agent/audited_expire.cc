@@ -17,13 +17,10 @@ static std::string dropped_backups(const ExpireReport& report) {
 }
 
 Result<ExpireReport> expire_audited(Repository& repository, const std::string& cluster,
-                                    const ExpireOptions& options, const std::string& reason,
+                                    const ExpireOptions& options, const AskedBy& asked_by,
                                     const Clock& clock) {
   if (options.dry_run) return expire_cluster(repository, cluster, options, clock);
-  AuditEntry entry;
-  entry.operation = AuditedOperation::kExpire;
-  entry.cluster = cluster;
-  entry.reason = reason;
+  auto entry = audit_entry(AuditedOperation::kExpire, cluster, asked_by);
   return AuditTrail(repository, clock).run(std::move(entry), [&](auto& details) {
     auto report = expire_cluster(repository, cluster, options, clock);
     if (!report) return report;

@@ -7,7 +7,7 @@
 namespace pitr {
 
 Result<ExpireReport> expire_audited(Repository& repository, const std::string& cluster,
-                                    const ExpireOptions& options, const std::string& reason,
+                                    const ExpireOptions& options, const AskedBy& asked_by,
                                     const Clock& clock);
 
 }  // namespace pitr

@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
-#include "agent/audit_trail.h"
+#include "agent/audited_verify.h"
 #include "agent/check_server.h"
 #include "agent/check_stored.h"
+#include "agent/repository_access.h"
 #include "common/log.h"
 #include "common/readable.h"
 #include "repository/backup/backup_reader.h"
@@ -40,9 +41,12 @@ SeenStreaming streaming_of(const ServiceStatus& status) {
 Result<std::string> ClusterJobs::run(JobKind kind, std::stop_token stop) {
   const auto started = clock_.now();
   auto result = run_one(kind, std::move(stop));
-  const auto outcome = result ? Outcome::kSuccess : outcome_of(result.error());
-  service_.counters().jobs.record(kind, outcome, started, clock_.now());
+  count(kind, result ? Outcome::kSuccess : outcome_of(result.error()), started);
   return result;
+}
+
+void ClusterJobs::count(JobKind kind, Outcome outcome, Timestamp started) {
+  service_.counters().jobs.record(kind, outcome, started, clock_.now());
 }
 
 Result<std::string> ClusterJobs::run_one(JobKind kind, std::stop_token stop) {
@@ -105,29 +109,9 @@ Result<std::string> ClusterJobs::expire() {
       format_bytes(report.waiting.bytes + report.unneeded_files.bytes + report.unneeded_wal.bytes));
 }
 
-Result<VerifyReport> ClusterJobs::verify_audited(std::stop_token stop) {
-  LoggedWarnings observer(service_.config().name);
-  AuditEntry entry;
-  entry.operation = AuditedOperation::kVerify;
-  entry.cluster = service_.config().name;
-  return AuditTrail(repository_, clock_).run(std::move(entry), [&](auto& details) {
-    auto result = verify_cluster(repository_, service_.config().name, service_.verify_options(),
-                                 observer, clock_, std::move(stop));
-    if (result) details["findings"] = std::to_string(result->findings.size());
-    return result;
-  });
-}
-
-Result<std::string> ClusterJobs::verify(std::stop_token stop) {
-  const auto verified = verify_audited(std::move(stop));
-  service_.events().verification_ended(verified);
-  if (!verified) return verified.error();
-  const auto& report = *verified;
+// Of a report: what it comes down to.
+static Result<std::string> verdict_of(const VerifyReport& report) {
   if (report.was_stopped) return Error::cancelled("the verification was stopped");
-  for (const auto& finding : report.findings) {
-    log::error("cluster {}: {} is {}: {}", service_.config().name, finding.object,
-               to_string(finding.kind), finding.problem.message());
-  }
   if (report.found_damage()) {
     return Error::corrupt(fmt::format("{} objects are damaged or missing, {} first",
                                       report.findings.size(), report.findings.front().object))
@@ -136,6 +120,63 @@ Result<std::string> ClusterJobs::verify(std::stop_token stop) {
   if (!report.findings.empty()) return report.findings.front().problem;
   return fmt::format("{} in {} objects are right", format_bytes(report.checked_bytes),
                      report.checked_objects);
+}
+
+static void log_findings(const std::string& cluster, const VerifyReport& report) {
+  for (const auto& finding : report.findings) {
+    log::error("cluster {}: {} is {}: {}", cluster, finding.object, to_string(finding.kind),
+               finding.problem.message());
+  }
+}
+
+Result<std::string> ClusterJobs::verify(std::stop_token stop) {
+  LoggedWarnings observer(service_.config().name);
+  const auto report = verify_audited(repository_, service_.config().name, service_.verify_options(),
+                                     {}, observer, clock_, std::move(stop));
+  service_.events().verification_ended(report);
+  if (!report) return report.error();
+  if (!report->was_stopped) log_findings(service_.config().name, *report);
+  return verdict_of(*report);
+}
+
+// ---- By hand
+// -------------------------------------------------------------------------------------
+
+Result<JobTurn::Holder> ClusterJobs::take_turn(std::string what, Observer& observer,
+                                               std::stop_token stop) {
+  return service_.turn().take(std::move(what), std::move(stop), [&](const std::string& other) {
+    observer.phase(fmt::format("waiting for {} to end", other), 0);
+  });
+}
+
+Result<VerifyReport> ClusterJobs::verify_now(const VerifyOptions& options, const AskedBy& asked_by,
+                                             Observer& observer, std::stop_token stop) {
+  const auto turn = TRY(take_turn("a verification", observer, stop));
+  const auto started = clock_.now();
+  auto report = verify_audited(repository_, service_.config().name, options, asked_by, observer,
+                               clock_, stop);
+  if (report) log_findings(service_.config().name, *report);
+  if (options.record) service_.events().verification_ended(report);
+  if (options.depth == VerifyDepth::kFull && options.record && !options.backup) {
+    const auto verdict = report ? verdict_of(*report) : Result<std::string>(report.error());
+    count(JobKind::kVerify, verdict ? Outcome::kSuccess : outcome_of(verdict.error()), started);
+  }
+  return report;
+}
+
+Result<ExpireReport> ClusterJobs::expire_now(const AskedBy& asked_by, Observer& observer,
+                                             std::stop_token stop) {
+  const auto turn = TRY(take_turn("expiry", observer, std::move(stop)));
+  const auto started = clock_.now();
+  auto report = service_.expire_in_turn(asked_by);
+  count(JobKind::kExpire, report ? Outcome::kSuccess : outcome_of(report.error()), started);
+  return report;
+}
+
+Result<ExpireReport> ClusterJobs::show_expire() {
+  auto options = expire_options(service_.retention_config());
+  options.dry_run = true;
+  return expire_cluster(repository_, service_.config().name, options, clock_);
 }
 
 Result<std::string> ClusterJobs::check(std::stop_token stop) {

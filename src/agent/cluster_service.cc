@@ -344,9 +344,9 @@ Result<BackupManifest> ClusterService::take_backup_in_turn(const BackupOptions& 
   return result;
 }
 
-Result<ExpireReport> ClusterService::expire_in_turn() {
-  auto report =
-      expire_audited(repository_, config_.name, expire_options(retention_config()), "", clock_);
+Result<ExpireReport> ClusterService::expire_in_turn(const AskedBy& asked_by) {
+  auto report = expire_audited(repository_, config_.name, expire_options(retention_config()),
+                               asked_by, clock_);
   if (report) counters_.count_expired(*report);
   events_.expire_ended(report);
   return report;

@@ -70,7 +70,8 @@ class ClusterService {
   // Both for the holder of the turn.
   Result<BackupManifest> take_backup_in_turn(const BackupOptions& options, Observer& observer,
                                              std::stop_token stop);
-  Result<ExpireReport> expire_in_turn();
+  Result<ExpireReport> expire_in_turn(const AskedBy& asked_by = {});
+  RetentionConfig retention_config() const;
 
   // From now on: what "backup", "retention" and "schedule" say. All else is as it was at the start.
   void set_policies(const ClusterConfig& config);
@@ -108,7 +109,6 @@ class ClusterService {
   void note_trouble(const Error& error);
   Result<BaseBackupRequest> backup_request(const BackupOptions& options, Observer& observer) const;
   BackupConfig backup_config() const;
-  RetentionConfig retention_config() const;
   Result<BackupManifest> run_backup(const BackupOptions& options, BackupProgress& progress,
                                     Observer& observer, std::stop_token stop);
   std::shared_ptr<BackupProgress> begin_backup();

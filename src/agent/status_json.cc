@@ -155,7 +155,7 @@ static Json to_json(const ServiceStatus& service) {
           {"check", service.check ? to_json(*service.check) : Json()}};
 }
 
-static Json to_json(const RepositoryReport& report) {
+static Json windows_json(const RepositoryReport& report) {
   Json windows = Json::array();
   for (const auto& window : report.windows) {
     windows.push_back({{"backup", window.backup.text()},
@@ -165,9 +165,20 @@ static Json to_json(const RepositoryReport& report) {
                        {"from_lsn", to_string(window.from_lsn)},
                        {"to_lsn", to_string(window.to_lsn)}});
   }
+  return windows;
+}
+
+Json recovery_window_json(const std::string& cluster, const RepositoryReport& report) {
+  return {{"cluster", cluster},
+          {"recovery_windows", windows_json(report)},
+          {"window_ended_by", text_or_null(report.window_ended_by)},
+          {"watermark", report.watermark ? to_json(*report.watermark) : Json()}};
+}
+
+static Json to_json(const RepositoryReport& report) {
   return {{"incarnation", to_string(report.incarnation)},
           {"wal_segment_size_bytes", report.segment_size_bytes},
-          {"recovery_windows", std::move(windows)},
+          {"recovery_windows", windows_json(report)},
           {"window_ended_by", text_or_null(report.window_ended_by)},
           {"watermark", report.watermark ? to_json(*report.watermark) : Json()},
           {"backup_count", report.backup_count},

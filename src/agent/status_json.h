@@ -13,6 +13,8 @@ namespace pitr {
 
 nlohmann::json to_json(const BackupManifest& manifest);
 nlohmann::json to_json(const ClusterStatus& status);
+// What can be restored: recovery windows, and the newest watermark.
+nlohmann::json recovery_window_json(const std::string& cluster, const RepositoryReport& report);
 
 // What an agent sent. kCorrupt where it isn't JSON.
 Result<nlohmann::json> parse_json(std::string_view text);

@@ -129,11 +129,13 @@ struct ListenAddress {
   friend bool operator==(const ListenAddress&, const ListenAddress&) = default;
 };
 
-// What the agent serves over TCP. In plain text and without a password, so it answers to this
-// machine alone unless allow_remote says otherwise.
+// What the agent serves over TCP, in plain text: the API to those who have a token, and to this
+// machine alone; with allow_remote the metrics to others.
 struct HttpConfig {
   std::optional<ListenAddress> listen;  // none: nothing
   bool allow_remote = false;
+  Path tokens = "/etc/pitr/tokens";  // agent/api/token_file.h
+  bool metrics_need_token = false;
   friend bool operator==(const HttpConfig&, const HttpConfig&) = default;
 };
 

@@ -99,6 +99,13 @@ void read_http(const YamlNode& node, Problems& problems, HttpConfig& into) {
   std::string text;
   const auto* given = section.read_text("listen", text);
   section.read_bool("allow_remote", into.allow_remote);
+  section.read_path("tokens", into.tokens);
+  const auto* metrics = section.read_bool("metrics_need_token", into.metrics_need_token);
+  if (metrics && into.metrics_need_token && into.allow_remote) {
+    section.problem(*metrics,
+                    "\"metrics_need_token\" would send tokens to another machine in plain text; "
+                    "remove it or \"allow_remote\"");
+  }
   if (!given) return;
   const auto listen = parse_listen_address(text);
   if (!listen) {

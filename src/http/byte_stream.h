@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "common/clock.h"
@@ -23,6 +24,8 @@ class ByteStream {
   virtual Result<void> write_all(std::string_view bytes, Milliseconds timeout) = 0;
   // The user at the other end of a Unix socket, as the kernel says; nullopt over TCP.
   virtual std::optional<uid_t> peer_user() const { return std::nullopt; }
+  // The numeric address at the other end of a TCP connection; empty otherwise.
+  virtual std::string peer_address() const { return {}; }
   // Whether the other side has closed the connection.
   virtual bool peer_gone() = 0;
 };

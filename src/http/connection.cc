@@ -70,6 +70,7 @@ bool answer(Wire& wire, ByteStream& stream, const Response& response, const Inco
 void serve_connection(ByteStream& stream, const Router& router, const ServerLimits& limits,
                       const std::function<bool()>& may_keep_alive, std::stop_token stop) {
   Wire wire(stream);
+  const auto peer_address = stream.peer_address();
   Milliseconds patience = limits.request_timeout;  // with a client that says nothing at all
   while (!stop.stop_requested()) {
     auto incoming =
@@ -86,6 +87,7 @@ void serve_connection(ByteStream& stream, const Router& router, const ServerLimi
     if (!incoming.request) return;
     incoming.request->stop = stop;
     incoming.request->peer_user = stream.peer_user();
+    incoming.request->peer_address = peer_address;
     const auto response = router.route(std::move(*incoming.request));
     const bool keep_alive = incoming.keep_alive && may_keep_alive() && !stop.stop_requested();
     if (!answer(wire, stream, response, incoming, keep_alive, limits.write_timeout, stop)) return;

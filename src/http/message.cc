@@ -153,6 +153,13 @@ int status_of(ErrorKind kind) {
   return 500;
 }
 
+ErrorKind parse_error_kind(std::string_view name) {
+  for (const auto& [kind, status] : kStatuses) {
+    if (to_string(kind) == name) return kind;
+  }
+  return ErrorKind::kInternal;
+}
+
 std::string percent_encode(std::string_view text) {
   std::string result;
   for (const char c : text) {

@@ -33,6 +33,7 @@ struct Request {
   std::map<std::string, std::string, std::less<>> parameters;
   std::stop_token stop;
   std::optional<uid_t> peer_user;  // who asks, over a Unix socket
+  std::string peer_address;        // over TCP: numeric, without the port
 
   // A request for "/v1/clusters/main/wal?path=..." as it stands on the request line. kInvalid where
   // the target is malformed.
@@ -78,6 +79,9 @@ struct Response {
 
 // 400 invalid, 403 denied, 404 not found, 409 conflict, 503 transient and cancelled, else 500.
 int status_of(ErrorKind kind);
+
+// kInternal where there is none of that name.
+ErrorKind parse_error_kind(std::string_view name);
 
 std::string percent_encode(std::string_view text);  // all but RFC 3986's unreserved characters
 Result<std::string> percent_decode(std::string_view text);

@@ -51,6 +51,9 @@ void Router::add(std::string method, std::string_view pattern, Handler handler) 
 }
 
 Response Router::route(Request request) const {
+  if (guard_) {
+    if (auto refusal = guard_(request)) return std::move(*refusal);
+  }
   std::string allowed;
   for (const auto& [method, pattern, handler] : routes_) {
     if (!matches(pattern, request)) continue;

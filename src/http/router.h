@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,10 @@ class Router {
   // Routes are tried in the order they were added.
   void add(std::string method, std::string_view pattern, Handler handler);
 
+  // Asked before anything else, for unknown paths too; what it gives is the answer.
+  using Guard = std::function<std::optional<Response>(const Request&)>;
+  void set_guard(Guard guard) { guard_ = std::move(guard); }
+
   // Calls the handler. An exception that escapes from it becomes a 500.
   Response route(Request request) const;
 
@@ -31,6 +36,7 @@ class Router {
     Handler handler;
   };
   std::vector<Route> routes_;
+  Guard guard_;
 };
 
 }  // namespace pitr::http

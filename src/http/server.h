@@ -1,7 +1,6 @@
 // The control protocol's server: HTTP/1.1 on a Unix socket or over TCP, a bounded number of
 // connections with a thread each, keep-alive, and limits on everything that a client can send or
-// delay. There is neither TLS nor a password: over TCP serve only what everybody may see who can
-// reach the address.
+// delay. There is no TLS, and who asks is for the router to find out (api_gate.h in agent/).
 //
 // A Unix socket's file is replaced only where nobody answers on it; start() gives kConflict
 // otherwise. The file is there, with its mode and group, once start() returns, and is removed by

@@ -1,6 +1,8 @@
 #include "http/socket.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -72,6 +74,20 @@ class SocketStream final : public ByteStream {
     if (::getsockopt(fd_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
     if (peer.pid == 0) return std::nullopt;  // not a Unix socket
     return peer.uid;
+  }
+
+  std::string peer_address() const override {
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    char text[INET6_ADDRSTRLEN] = "";
+    if (::getpeername(fd_.get(), reinterpret_cast<sockaddr*>(&peer), &size) != 0) return {};
+    if (peer.ss_family == AF_INET) {
+      ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(peer).sin_addr, text, sizeof text);
+    } else if (peer.ss_family == AF_INET6) {
+      ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(peer).sin6_addr, text,
+                  sizeof text);
+    }
+    return text;
   }
 
   bool peer_gone() override {

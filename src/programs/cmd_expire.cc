@@ -1,16 +1,21 @@
 #include "programs/cmd_expire.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "agent/api/job_options.h"
 #include "agent/audited_expire.h"
+#include "agent/expire_json.h"
+#include "agent/find_backup.h"
 #include "agent/repository_access.h"
 #include "config/units.h"
+#include "programs/agent_job.h"
 #include "programs/exit_codes.h"
 #include "programs/expire_view.h"
-#include "programs/find_backup.h"
+#include "programs/stop_signals.h"
 #include "repository/expire/pins.h"
 #include "restore/timestamp_text.h"
 
@@ -42,22 +47,44 @@ std::optional<std::string> environment(const char* name) {
 
 }  // namespace
 
-Result<int> run_expire(const CommandContext& context, const ExpireArguments& arguments) {
-  const auto clusters = TRY(context.clusters());
+static Result<nlohmann::json> expire_here(const CommandContext& context,
+                                          const ClusterConfig& cluster, bool dry_run) {
   SystemClock clock;
   auto access = TRY(RepositoryAccess::open(context.config(), clock));
+  auto options = expire_options(cluster.retention);
+  options.dry_run = dry_run;
+  const auto report = TRY(
+      expire_audited(access->repository(), cluster.name, options, {context.reason(), {}}, clock));
+  return to_json(report, cluster.name, dry_run);
+}
+
+// The agent waits for the cluster's turn, and deletes only by the policy that is in the file now. A
+// dry run only reads: the file's policy counts, whatever the agent has loaded.
+static Result<nlohmann::json> expire_one(const CommandContext& context,
+                                         const ClusterConfig& cluster, bool dry_run,
+                                         TerminalProgress& progress, std::stop_token stop) {
+  if (dry_run) return expire_here(context, cluster, dry_run);
+  const ExpireRequest request{false, policy_text(cluster.retention), context.reason()};
+  auto report = TRY(run_agent_job(context, cluster.name, "expire", to_json_text(request), "report",
+                                  progress, std::move(stop)));
+  progress.finish();
+  if (report) return std::move(*report);
+  return expire_here(context, cluster, dry_run);
+}
+
+Result<int> run_expire(const CommandContext& context, const ExpireArguments& arguments) {
+  const auto clusters = TRY(context.clusters());
+  StopSignals signals;
+  TerminalProgress progress(TerminalProgress::style_of(STDERR_FILENO));
   auto json = nlohmann::json::array();
   for (const auto* cluster : clusters) {
-    auto options = expire_options(cluster->retention);
-    options.dry_run = arguments.dry_run;
-    const auto report =
-        TRY(expire_audited(access->repository(), cluster->name, options, context.reason(), clock));
+    auto report = TRY(expire_one(context, *cluster, arguments.dry_run, progress, signals.token()));
     if (context.json()) {
-      json.push_back(to_json(report, cluster->name, arguments.dry_run));
+      json.push_back(std::move(report));
       continue;
     }
     const auto zone = TRY(TimeZone::find(cluster->retention.time_zone));
-    print(expire_text(report, cluster->name, arguments.dry_run, zone));
+    print(expire_text(report, zone));
   }
   if (context.json()) print(nlohmann::json{{"clusters", std::move(json)}}.dump(2));
   return kExitSuccess;
@@ -116,7 +143,7 @@ Result<int> run_retention_simulate(const CommandContext& context,
   const auto zone = TRY(TimeZone::find(policy.time_zone));
   const auto simulated =
       TRY(simulate_retention(policy, SystemClock().now(), arguments.days, every));
-  print(context.json() ? to_json(simulated).dump(2) : simulation_text(simulated, zone));
+  print(context.json() ? to_json(simulated).dump(2) : simulation_text(to_json(simulated), zone));
   return kExitSuccess;
 }
 

@@ -1,4 +1,5 @@
-// pitr expire, pin, unpin and retention simulate. They work on the repository; no agent is asked.
+// pitr expire, pin, unpin and retention simulate. They work on the repository; only expire that
+// deletes is done by the agent, where one answers.
 #pragma once
 
 #include <string>

@@ -2,12 +2,17 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "agent/api/job_options.h"
+#include "agent/audited_verify.h"
+#include "agent/find_backup.h"
 #include "agent/repository_access.h"
+#include "agent/verify_json.h"
 #include "config/units.h"
+#include "programs/agent_job.h"
 #include "programs/exit_codes.h"
-#include "programs/find_backup.h"
 #include "programs/stop_signals.h"
 #include "programs/terminal_progress.h"
 #include "programs/verify_view.h"
@@ -15,11 +20,18 @@
 namespace pitr {
 namespace {
 
-int exit_code_of(const VerifyReport& report) {
-  if (report.found_damage()) return exit_code(ErrorKind::kCorrupt);
-  if (report.was_stopped) return exit_code(ErrorKind::kCancelled);
-  if (!report.findings.empty()) return exit_code(report.findings.front().problem.kind());
-  return report.unchecked_objects > 0 ? exit_code(ErrorKind::kTransient) : kExitSuccess;
+using Json = nlohmann::json;
+
+int exit_code_of(const Json& report) {
+  const auto& findings = report.at("findings");
+  const bool has_damage = std::ranges::any_of(
+      findings, [](const Json& finding) { return finding.at("found") != "unchecked"; });
+  if (has_damage) return exit_code(ErrorKind::kCorrupt);
+  if (report.at("stopped").get<bool>()) return exit_code(ErrorKind::kCancelled);
+  if (!findings.empty()) {
+    return exit_code(http::parse_error_kind(findings.front().at("error").get<std::string>()));
+  }
+  return report.at("unchecked_objects") > 0 ? exit_code(ErrorKind::kTransient) : kExitSuccess;
 }
 
 // Damage weighs most; of others the first one counts.
@@ -28,11 +40,9 @@ int worse(int a, int b) {
   return a == kExitSuccess || b == exit_code(ErrorKind::kCorrupt) ? b : a;
 }
 
-}  // namespace
-
-Result<int> run_verify(const CommandContext& context, const VerifyArguments& arguments) {
-  auto clusters = TRY(context.clusters());
-  VerifyOptions options;
+Result<VerifyRequest> request_of(const CommandContext& context, const VerifyArguments& arguments) {
+  VerifyRequest request;
+  auto& options = request.options;
   options.depth = arguments.quick ? VerifyDepth::kQuick : VerifyDepth::kFull;
   options.workers = arguments.workers;
   options.record = !arguments.no_record;
@@ -47,30 +57,54 @@ Result<int> run_verify(const CommandContext& context, const VerifyArguments& arg
   if (!arguments.period.empty()) {
     options.cycle->period = TRY(with_context(parse_duration(arguments.period), "--period"));
   }
-  StopSignals signals;
+  request.backup = arguments.backup;
+  request.reason = context.reason();
+  return request;
+}
+
+Result<Json> by_itself(const CommandContext& context, const std::string& cluster,
+                       const VerifyRequest& request, Observer& progress, std::stop_token stop) {
   SystemClock clock;
   auto access = TRY(RepositoryAccess::open(context.config(), clock));
+  auto options = request.options;
+  if (!request.backup.empty()) {
+    options.backup = TRY(find_backup(access->repository(), cluster, request.backup)).id;
+  }
+  const auto report = TRY(verify_audited(access->repository(), cluster, options,
+                                         {request.reason, {}}, progress, clock, std::move(stop)));
+  return to_json(report, cluster);
+}
+
+}  // namespace
+
+Result<int> run_verify(const CommandContext& context, const VerifyArguments& arguments) {
+  auto clusters = TRY(context.clusters());
+  const auto request = TRY(request_of(context, arguments));
   if (!arguments.backup.empty()) {
     const auto* cluster = TRY(context.cluster());
     clusters = {cluster};
-    options.backup = TRY(find_backup(access->repository(), cluster->name, arguments.backup)).id;
   }
+  StopSignals signals;
   TerminalProgress progress(TerminalProgress::style_of(STDERR_FILENO));
-  auto json = nlohmann::json::array();
+  auto json = Json::array();
   int code = kExitSuccess;
   for (const auto* cluster : clusters) {
-    const auto report = TRY(verify_cluster(access->repository(), cluster->name, options, progress,
-                                           clock, signals.token()));
-    progress.finish();
-    code = worse(code, exit_code_of(report));
-    if (context.json()) {
-      json.push_back(to_json(report, cluster->name));
-    } else {
-      print(verify_text(report, cluster->name));
+    auto report = TRY(run_agent_job(context, cluster->name, "verify", to_json_text(request),
+                                    "report", progress, signals.token()));
+    if (!report) {
+      report = TRY(by_itself(context, cluster->name, request, progress, signals.token()));
     }
-    if (report.was_stopped) break;
+    progress.finish();
+    code = worse(code, exit_code_of(*report));
+    const bool was_stopped = report->at("stopped").get<bool>();
+    if (context.json()) {
+      json.push_back(std::move(*report));
+    } else {
+      print(verify_text(*report));
+    }
+    if (was_stopped) break;
   }
-  if (context.json()) print(nlohmann::json{{"clusters", std::move(json)}}.dump(2));
+  if (context.json()) print(Json{{"clusters", std::move(json)}}.dump(2));
   return code;
 }
 

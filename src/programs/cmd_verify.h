@@ -1,4 +1,4 @@
-// pitr verify. It works on the repository; no agent is asked.
+// pitr verify. The agent does it where one answers, in the cluster's turn; else this program.
 #pragma once
 
 #include <string>

@@ -15,6 +15,7 @@
 #include "programs/cmd_keys.h"
 #include "programs/cmd_list.h"
 #include "programs/cmd_status.h"
+#include "programs/cmd_token.h"
 #include "programs/cmd_verify.h"
 #include "programs/exit_codes.h"
 
@@ -52,6 +53,7 @@ class CommandLine {
   void add_keys();
   void add_reason(CLI::App* command);
   void add_verify();
+  void add_tokens();
 
   CLI::App app_{"Continuous backup of PostgreSQL, and restores to any moment of it.", "pitr"};
   CommonOptions common_;
@@ -64,6 +66,7 @@ class CommandLine {
   SimulateArguments simulate_;
   AuditArguments audit_;
   KeysArguments keys_;
+  TokenArguments token_;
   bool is_local_ = false, is_remote_ = false, is_full_ = false, is_independent_ = false;
   std::string shown_backup_ = "latest";
   std::string wal_path_;
@@ -84,6 +87,7 @@ CommandLine::CommandLine() {
   add_audit();
   add_keys();
   add_verify();
+  add_tokens();
 }
 
 CLI::App* CommandLine::add(const std::string& name, const std::string& description,
@@ -236,7 +240,8 @@ void CommandLine::add_expire() {
       "The section \"retention\" of the configuration is the policy. A backup that goes is gone\n"
       "at once; what nobody needs any more is put into trash and deleted by a later run, after\n"
       "the grace. Backups and WAL that a running restore or backup needs stay until it is done.\n"
-      "Nothing is ever deleted but by this command. Something unreadable stops it.");
+      "Nothing is ever deleted but by this command. Something unreadable stops it.\n"
+      "The agent does it where one answers and has the same policy loaded; --dry-run only reads.");
 
   auto* retention = app_.add_subcommand("retention", "What a policy keeps");
   retention->require_subcommand(1);
@@ -282,7 +287,8 @@ void CommandLine::add_audit() {
   audit->add_option("--user", audit_.user, "Only what this user did")->type_name("NAME");
   audit
       ->add_option("--operation", audit_.operation,
-                   "Only init, backup, restore, expire, verify, pin, unpin, configuration or keys")
+                   "Only init, backup, restore, expire, verify, pin, unpin, configuration, keys or "
+                   "token")
       ->type_name("NAME");
   audit->add_flag("--failures", audit_.failures_only, "Only what failed");
   audit->add_flag("--summary", audit_.summary, "Count by quarter, instead of listing");
@@ -343,6 +349,7 @@ void CommandLine::add_verify() {
       ->check(CLI::Range(1, 256))
       ->option_text("N");
   verify->add_flag("--no-record", verify_.no_record, "Write nothing into the repository");
+  add_reason(verify);
   add_json(verify);
   verify->footer(
       "In full everything is decrypted and read as a restore would, WAL record by record. What is\n"
@@ -352,7 +359,34 @@ void CommandLine::add_verify() {
       "the\n"
       "next backup stores the blocks again. Exit code 5 where anything is damaged or missing; 7 "
       "or\n"
-      "6 where something could not be read, which says nothing about it.");
+      "6 where something could not be read, which says nothing about it.\n"
+      "The agent does it where one answers, and waits for the cluster's backups and expiry.");
+}
+
+void CommandLine::add_tokens() {
+  auto* token = app_.add_subcommand("token", "Who may use the agent's HTTP API over TCP");
+  token->require_subcommand(1);
+  auto* add = set_up(token->add_subcommand("add", "Make a token, and show it this once"),
+                     [this](const auto& context) { return run_token_add(context, token_); });
+  add->add_option("NAME", token_.name, "What it is called in the list and in the audit trail")
+      ->required();
+  add->add_option("--role", token_.role,
+                  "viewer (looks), operator (also takes backups and verifies), or admin (also "
+                  "expires)")
+      ->type_name("ROLE")
+      ->required();
+  add->add_option("--expires", token_.expires, "For how long it counts, such as 90d")
+      ->type_name("DURATION");
+  add->add_option("--cluster", token_.clusters, "Only for this cluster; may be given again")
+      ->type_name("NAME");
+  add_reason(add);
+  auto* list = set_up(token->add_subcommand("list", "Show the tokens' names, roles and ends"),
+                      run_token_list);
+  add_json(list);
+  auto* remove = set_up(token->add_subcommand("remove", "Take a token away; it counts no more"),
+                        [this](const auto& context) { return run_token_remove(context, token_); });
+  remove->add_option("NAME", token_.name, "Its name")->required();
+  add_reason(remove);
 }
 
 int CommandLine::run() {

@@ -10,111 +10,92 @@
 
 namespace pitr {
 
+using Json = nlohmann::json;
+
+static std::string text(const Json& object, const char* member) {
+  const auto found = object.find(member);
+  return found == object.end() || !found->is_string() ? std::string() : found->get<std::string>();
+}
+
+static std::uint64_t number(const Json& object, const char* member) {
+  return object.value(member, std::uint64_t{0});
+}
+
 static std::string counted(std::uint64_t count, std::string_view what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
-static std::string summary(const VerifyReport& report, const std::string& cluster) {
-  const auto count = [&](BackupVerdict verdict) {
-    return static_cast<std::uint64_t>(
-        std::ranges::count(report.backups, verdict, &VerifiedBackup::verdict));
+static std::string summary(const Json& report) {
+  const auto count = [&](std::string_view verdict) {
+    return static_cast<std::uint64_t>(std::ranges::count_if(
+        report.at("backups"),
+        [&](const Json& backup) { return text(backup, "verdict") == verdict; }));
   };
-  auto text = fmt::format(
-      "{}: {} verified {}, {} read; {} good", cluster, counted(report.checked_objects, "object"),
-      report.depth == VerifyDepth::kFull ? "in full" : "without decrypting (--quick)",
-      format_bytes(report.checked_bytes), counted(count(BackupVerdict::kGood), "backup"));
-  if (const auto damaged = count(BackupVerdict::kDamaged)) {
-    text += fmt::format(", {} damaged", damaged);
+  auto lines =
+      fmt::format("{}: {} verified {}, {} read; {} good", text(report, "cluster"),
+                  counted(number(report, "checked_objects"), "object"),
+                  text(report, "depth") == "full" ? "in full" : "without decrypting (--quick)",
+                  format_bytes(number(report, "checked_bytes")), counted(count("good"), "backup"));
+  if (const auto damaged = count("damaged")) lines += fmt::format(", {} damaged", damaged);
+  if (const auto unknown = count("not checked")) lines += fmt::format(", {} not checked", unknown);
+  if (const auto unchecked = number(report, "unchecked_objects")) {
+    lines += fmt::format("\n{} could not be checked", counted(unchecked, "object"));
   }
-  if (const auto unknown = count(BackupVerdict::kNotChecked)) {
-    text += fmt::format(", {} not checked", unknown);
+  if (report.value("stopped", false)) {
+    lines += "\nIt was stopped: what was not reached yet isn't checked.";
   }
-  if (report.unchecked_objects > 0) {
-    text += fmt::format("\n{} could not be checked", counted(report.unchecked_objects, "object"));
-  }
-  if (report.was_stopped) text += "\nIt was stopped: what was not reached yet isn't checked.";
-  return text + "\n";
+  return lines + "\n";
 }
 
-static std::string touched(const VerifyFinding& finding) {
-  if (finding.backups.empty()) return "-";
+// The beginnings of their ids, which say when they began.
+static std::string touched(const Json& finding) {
   std::string ids;
-  for (const auto& backup : finding.backups) {
-    ids += (ids.empty() ? "" : " ") + backup.text().substr(0, backup.text().find('-'));
+  for (const auto& backup : finding.at("backups")) {
+    const auto id = backup.get<std::string>();
+    ids += (ids.empty() ? "" : " ") + id.substr(0, id.find('-'));
   }
-  return ids;
+  return ids.empty() ? "-" : ids;
 }
 
-static std::string lost(const VerifyFinding& finding) {
-  if (!finding.lost) return "-";
-  const auto to = finding.lost->to ? to_string(*finding.lost->to) : std::string("the end");
-  return fmt::format("{} to {}, timeline {}", to_string(finding.lost->from), to,
-                     finding.lost->timeline.value());
+static std::string lost(const Json& finding) {
+  const auto& wal = finding.at("lost_wal");
+  if (wal.is_null()) return "-";
+  const auto to = text(wal, "to_lsn");
+  return fmt::format("{} to {}, timeline {}", text(wal, "from_lsn"), to.empty() ? "the end" : to,
+                     number(wal, "timeline"));
 }
 
-std::string verify_text(const VerifyReport& report, const std::string& cluster) {
-  auto text = summary(report, cluster);
-  if (!report.findings.empty()) {
-    TextTable table;
-    for (const char* title : {"FOUND", "OBJECT", "BACKUPS", "NO RESTORE INTO"}) {
-      table.add_column(title);
-    }
-    for (const auto& finding : report.findings) {
-      table.add_row(
-          {std::string(to_string(finding.kind)), finding.object, touched(finding), lost(finding)});
-    }
-    text += "\n" + table.to_text() + "\n";
-    for (const auto& finding : report.findings) {
-      text += finding.problem.message();
-      if (!finding.problem.hint().empty()) text += "; " + finding.problem.hint();
-      text += "\n";
-    }
+static std::string findings_text(const Json& findings) {
+  TextTable table;
+  for (const char* title : {"FOUND", "OBJECT", "BACKUPS", "NO RESTORE INTO"}) {
+    table.add_column(title);
   }
-  const bool has_packs = std::ranges::any_of(report.findings, [](const VerifyFinding& finding) {
-    return finding.kind != FindingKind::kUnchecked && finding.object.contains("/pack/");
+  for (const auto& finding : findings) {
+    table.add_row(
+        {text(finding, "found"), text(finding, "object"), touched(finding), lost(finding)});
+  }
+  auto lines = "\n" + table.to_text() + "\n";
+  for (const auto& finding : findings) {
+    const auto hint = text(finding, "hint");
+    lines += text(finding, "problem") + (hint.empty() ? "" : "; " + hint) + "\n";
+  }
+  return lines;
+}
+
+std::string verify_text(const Json& report) {
+  const auto& findings = report.at("findings");
+  auto lines = summary(report);
+  if (!findings.empty()) lines += findings_text(findings);
+  const bool has_packs = std::ranges::any_of(findings, [](const Json& finding) {
+    return text(finding, "found") != "unchecked" && text(finding, "object").contains("/pack/");
   });
   if (has_packs) {
-    text += "The next backup stores what is in damaged packs again: \"pitr backup\" takes one.\n";
+    lines += "The next backup stores what is in damaged packs again: \"pitr backup\" takes one.\n";
   }
-  for (const auto& warning : report.warnings) text += "WARNING: " + warning + "\n";
-  return text;
-}
-
-static nlohmann::json to_json(const VerifyFinding& finding) {
-  nlohmann::json json{{"found", to_string(finding.kind)},
-                      {"object", finding.object},
-                      {"problem", finding.problem.message()},
-                      {"hint", finding.problem.hint()},
-                      {"error", to_string(finding.problem.kind())},
-                      {"backups", nlohmann::json::array()},
-                      {"lost_wal", nullptr}};
-  for (const auto& backup : finding.backups) json["backups"].push_back(backup.text());
-  if (finding.lost) {
-    json["lost_wal"] = {{"timeline", finding.lost->timeline.value()},
-                        {"from_lsn", to_string(finding.lost->from)},
-                        {"to_lsn", nullptr}};
-    if (finding.lost->to) json["lost_wal"]["to_lsn"] = to_string(*finding.lost->to);
+  for (const auto& warning : report.at("warnings")) {
+    lines += "WARNING: " + warning.get<std::string>() + "\n";
   }
-  return json;
-}
-
-nlohmann::json to_json(const VerifyReport& report, const std::string& cluster) {
-  nlohmann::json json{{"cluster", cluster},
-                      {"depth", report.depth == VerifyDepth::kFull ? "full" : "quick"},
-                      {"checked_objects", report.checked_objects},
-                      {"checked_bytes", report.checked_bytes},
-                      {"unchecked_objects", report.unchecked_objects},
-                      {"stopped", report.was_stopped},
-                      {"backups", nlohmann::json::array()},
-                      {"findings", nlohmann::json::array()},
-                      {"warnings", report.warnings}};
-  for (const auto& backup : report.backups) {
-    json["backups"].push_back({{"id", backup.id.text()},
-                               {"incarnation", to_string(backup.incarnation)},
-                               {"verdict", to_string(backup.verdict)}});
-  }
-  for (const auto& finding : report.findings) json["findings"].push_back(to_json(finding));
-  return json;
+  return lines;
 }
 
 }  // namespace pitr

@@ -1,14 +1,11 @@
-// What verification found, for people and for tools. Pure functions.
+// What verification found, for people, from its JSON (agent/verify_json.h). Pure.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "repository/verify/verify.h"
-
 namespace pitr {
 
-std::string verify_text(const VerifyReport& report, const std::string& cluster);
-nlohmann::json to_json(const VerifyReport& report, const std::string& cluster);
+std::string verify_text(const nlohmann::json& report);
 
 }  // namespace pitr

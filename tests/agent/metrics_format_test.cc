@@ -57,14 +57,14 @@ TEST_F(MetricsFormatTest, ConformsAndIsDescribed) {
                                            "status", "tier", "type", "version", "way"}));
 }
 
-TEST_F(MetricsFormatTest, OverTcpThereIsNothingElse) {
+TEST_F(MetricsFormatTest, OverTcpThereIsNothingElseWithoutAToken) {
   // The port is opened after the socket, for which the start waited.
   ASSERT_TRUE(eventually([&] { return !over_tcp("/metrics").empty(); }));
   const auto page = over_tcp("/metrics");
   EXPECT_THAT(page, testing::StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_THAT(page, HasSubstr("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
   EXPECT_THAT(page, HasSubstr("\npitr_build_info{version="));
-  EXPECT_THAT(over_tcp("/v1/status"), testing::StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(over_tcp("/v1/status"), testing::StartsWith("HTTP/1.1 401"));
   EXPECT_THAT(over_tcp("/"), testing::StartsWith("HTTP/1.1 404"));
 }
 

@@ -45,6 +45,7 @@ Result<const AgentMember*> cluster_of(const ApiContext& context, const ApiCall& 
 // Each file of endpoints adds its own.
 void add_status_routes(const ApiContext& context, std::vector<ApiRoute>& routes);
 void add_backup_routes(const ApiContext& context, std::vector<ApiRoute>& routes);
+void add_job_routes(const ApiContext& context, std::vector<ApiRoute>& routes);
 void add_wal_routes(const ApiContext& context, std::vector<ApiRoute>& routes);
 
 // All of them.

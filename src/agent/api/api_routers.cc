@@ -13,14 +13,16 @@ http::Router socket_router(const ApiContext& context) {
   return router;
 }
 
-http::Router tcp_router(const ApiContext& context) {
+http::Router tcp_router(const ApiContext& context, ApiGate& gate) {
   http::Router router;
+  router.set_guard([&gate](const http::Request& request) { return gate.guard(request); });
   for (auto& route : api_routes(context)) {
-    if (route.pattern != "/metrics") continue;
-    router.add(route.method, route.pattern,
-               [handler = std::move(route.handler)](const http::Request& request) {
-                 return handler({request, Caller()});
-               });
+    if (route.reach == Reach::kSocketOnly) continue;
+    const auto method = route.method;
+    const auto pattern = route.pattern;
+    router.add(method, pattern, [&gate, route = std::move(route)](const http::Request& request) {
+      return gate.serve(route, request);
+    });
   }
   return router;
 }

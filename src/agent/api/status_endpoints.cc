@@ -2,9 +2,12 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/api/api_route.h"
+#include "agent/api/openapi.h"
 #include "agent/cluster_status.h"
 #include "agent/metrics/metric_page.h"
+#include "agent/repository_report.h"
 #include "agent/status_json.h"
+#include "repository/incarnations.h"
 
 namespace pitr {
 namespace {
@@ -20,6 +23,19 @@ http::Response show_cluster(const ApiContext& context, const ApiCall& call) {
   const auto member = cluster_of(context, call);
   if (!member) return http::Response::of(member.error());
   return http::Response::json(status_of(context, **member, call.request.stop).dump() + "\n");
+}
+
+Result<RepositoryReport> report_of(Repository& repository, const std::string& cluster) {
+  const auto store = TRY(newest_incarnation(repository, cluster));
+  return report_repository(store);
+}
+
+http::Response show_window(const ApiContext& context, const ApiCall& call) {
+  const auto member = cluster_of(context, call);
+  if (!member) return http::Response::of(member.error());
+  const auto report = report_of(context.repository, (*member)->name());
+  if (!report) return http::Response::of(report.error());
+  return http::Response::json(recovery_window_json((*member)->name(), *report).dump() + "\n");
 }
 
 http::Response show_all(const ApiContext& context, const ApiCall& call) {
@@ -45,6 +61,12 @@ void add_status_routes(const ApiContext& context, std::vector<ApiRoute>& routes)
                     [context](const ApiCall& call) { return show_all(context, call); }});
   routes.push_back({"GET", "/v1/clusters/{cluster}/status", Role::kViewer, Reach::kAnywhere,
                     [context](const ApiCall& call) { return show_cluster(context, call); }});
+  routes.push_back({"GET", "/v1/clusters/{cluster}/recovery-window", Role::kViewer,
+                    Reach::kAnywhere,
+                    [context](const ApiCall& call) { return show_window(context, call); }});
+  routes.push_back({"GET", "/v1/openapi.json", Role::kViewer, Reach::kAnywhere, [](const ApiCall&) {
+                      return http::Response::json(std::string(openapi_text()));
+                    }});
   routes.push_back({"GET", "/metrics", Role::kViewer, Reach::kAnywhere,
                     [context](const ApiCall&) { return show_metrics(context); }});
 }

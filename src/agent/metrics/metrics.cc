@@ -217,6 +217,10 @@ std::string Metrics::page() const {
   MetricPage page;
   write_process(page);
   write_repository(page);
+  for (std::size_t i = 0; i < ApiCounters::kNames.size(); ++i) {
+    page.counter("pitr_api_requests_total", "Requests to the API over TCP, by how they ended.",
+                 {{"outcome", ApiCounters::kNames[i]}}, static_cast<double>(api_.of(i)));
+  }
   for (const auto& cluster : clusters_) write_cluster(page, *cluster, clock_);
   const auto restores = restores_.view(clock_.steady_now());
   if (restores.value) write_restores(page, config_.clusters, *restores.value);

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "agent/api/api_counters.h"
 #include "agent/cluster_service.h"
 #include "agent/metrics/observed.h"
 #include "agent/metrics/restore_watch.h"
@@ -63,6 +64,7 @@ class Metrics {
 
   // All of it, in Prometheus' text format.
   std::string page() const;
+  ApiCounters& api() { return api_; }
 
  private:
   void watch_server(ClusterObservations& cluster, std::stop_token stop);
@@ -79,6 +81,7 @@ class Metrics {
   const StorageMeter* const meter_;
   Clock& clock_;
   const MetricsIntervals intervals_;
+  ApiCounters api_;
   Observed<RepositoryProbe> probe_;
   Observed<KeySurvey> keys_;
   Observed<RestoresByCluster> restores_;

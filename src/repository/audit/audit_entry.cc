@@ -8,7 +8,7 @@
 
 namespace pitr {
 
-static constexpr std::array<std::pair<AuditedOperation, std::string_view>, 9> kNames{{
+static constexpr std::array<std::pair<AuditedOperation, std::string_view>, 10> kNames{{
     {AuditedOperation::kInit, "init"},
     {AuditedOperation::kBackup, "backup"},
     {AuditedOperation::kRestore, "restore"},
@@ -18,6 +18,7 @@ static constexpr std::array<std::pair<AuditedOperation, std::string_view>, 9> kN
     {AuditedOperation::kUnpin, "unpin"},
     {AuditedOperation::kConfiguration, "configuration"},
     {AuditedOperation::kKeys, "keys"},
+    {AuditedOperation::kToken, "token"},
 }};
 
 std::string_view to_string(AuditedOperation operation) {

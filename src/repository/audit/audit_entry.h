@@ -21,6 +21,7 @@ enum class AuditedOperation {
   kUnpin,
   kConfiguration,  // the agent took a configuration into use
   kKeys,           // a key was added or retired, or a data key made
+  kToken,          // one for the API was made or removed
 };
 
 struct AuditActor {

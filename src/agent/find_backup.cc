@@ -1,4 +1,4 @@
-#include "programs/find_backup.h"
+#include "agent/find_backup.h"
 
 #include <fmt/format.h>
 
