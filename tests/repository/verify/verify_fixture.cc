@@ -119,7 +119,7 @@ void VerifiedRepository::put_small_objects() {
   must(pin_backup(*store_, first().id, "release", std::nullopt));
   must(put_trash(*store_, clock, {}, {}, 0));
   LeaseNeeds needs{{first().id}, {}, "a test"};
-  must(Lease::take(*store_, needs)).release();  // the pointer: the object stays
+  must(Lease::take(*store_, needs));  // its object stays
 }
 
 VerifyReport VerifiedRepository::verify(VerifyDepth depth, VerifyOptions options,
