@@ -38,7 +38,7 @@ Result<std::unique_ptr<Agent>> Agent::start(Config config, Repository& repositor
   unix_options.socket_path = socket;
   agent->metrics_ = std::make_unique<Metrics>(agent->config_, repository, agent->services(),
                                               options.storage_meter, clock, options.metrics);
-  const ApiContext api{agent->members_, repository, *agent->metrics_};
+  const ApiContext api{agent->members_, repository, *agent->metrics_, agent->events_};
   agent->server_ = TRY(http::Server::start(std::move(unix_options), socket_router(api)));
   if (const auto& listen = agent->config_.agent.http.listen) {
     http::TcpServerOptions tcp_options{.address = listen->address, .port = listen->port};

@@ -75,14 +75,17 @@ class JsonSchema {
   }
   std::string members(const Json& schema, const Json& value, const std::string& at) const {
     const auto properties = schema.value("properties", Json::object());
+    const auto others = schema.value("additionalProperties", Json(true));  // false, or a schema
     for (const auto& name : schema.value("required", Json::array())) {
       if (!value.contains(name.get<std::string>())) return at + " has no " + name.dump();
     }
     for (const auto& [name, member] : value.items()) {
-      if (properties.contains(name)) {
-        const auto found = problem(properties.at(name), member, at + "." + name);
+      const bool is_named = properties.contains(name);
+      if (is_named || others.is_object()) {
+        const auto& one = is_named ? properties.at(name) : others;
+        const auto found = problem(one, member, at + "." + name);
         if (!found.empty()) return found;
-      } else if (!schema.value("additionalProperties", true)) {
+      } else if (!others.get<bool>()) {
         return at + " has " + name + ", which isn't described";
       }
     }

@@ -29,7 +29,8 @@ TEST(OpenApiTest, DescribesEveryRouteAndNoOther) {
   ClusterService service(*repository, config.clusters.front(), clock);
   Metrics metrics(config, *repository, {&service}, nullptr, clock);
   const AgentMembers members;
-  const ApiContext context{members, *repository, metrics};
+  const EventLog events;
+  const ApiContext context{members, *repository, metrics, events};
   std::set<std::string> served, described;
   for (const auto& route : api_routes(context)) {
     served.insert(fmt::format("{} {} {}{}", route.method, route.pattern,
@@ -97,6 +98,11 @@ TEST_F(OpenApiAnswersTest, AreAsDescribed) {
   check("POST", cluster + "/verify", "/v1/clusters/main/verify");
   check("POST", cluster + "/expire", "/v1/clusters/main/expire", R"({"dry_run":true})");
   check("POST", cluster + "/expire", "/v1/clusters/main/expire");
+  check("GET", "/v1/events", "/v1/events?limit=3");
+  const auto events = ask("GET", "/v1/events?limit=1000", "").body;
+  for (const char* type : {"agent_started", "backup_created", "verification_completed"}) {
+    EXPECT_NE(events.find(type), std::string::npos) << events;
+  }
   EXPECT_EQ(json::parse(ask("GET", "/v1/openapi.json", "").body), document());
 }
 

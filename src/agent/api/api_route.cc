@@ -21,6 +21,7 @@ std::vector<ApiRoute> api_routes(const ApiContext& context) {
   add_status_routes(context, routes);
   add_backup_routes(context, routes);
   add_job_routes(context, routes);
+  add_event_routes(context, routes);
   add_wal_routes(context, routes);
   return routes;
 }

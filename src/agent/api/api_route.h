@@ -10,6 +10,7 @@
 #include "agent/api/caller.h"
 #include "agent/metrics/metrics.h"
 #include "http/message.h"
+#include "notify/event_log.h"
 
 namespace pitr {
 
@@ -37,6 +38,7 @@ struct ApiContext {
   const AgentMembers& members;
   Repository& repository;
   const Metrics& metrics;
+  const EventLog& events;
 };
 
 // The cluster that the path names. kDenied where it isn't the caller's.
@@ -46,6 +48,7 @@ Result<const AgentMember*> cluster_of(const ApiContext& context, const ApiCall& 
 void add_status_routes(const ApiContext& context, std::vector<ApiRoute>& routes);
 void add_backup_routes(const ApiContext& context, std::vector<ApiRoute>& routes);
 void add_job_routes(const ApiContext& context, std::vector<ApiRoute>& routes);
+void add_event_routes(const ApiContext& context, std::vector<ApiRoute>& routes);
 void add_wal_routes(const ApiContext& context, std::vector<ApiRoute>& routes);
 
 // All of them.
