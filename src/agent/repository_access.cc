@@ -81,7 +81,7 @@ static Result<bool> make_key_file(const EncryptionConfig& config, bool repositor
   }
   const auto key = TRY(KeyEncryptionKey::generate());
   TRY(create_directories_durably(path.parent_path(), 0750));
-  const std::string text = key.to_text() + "\n";
+  const std::string text = key.to_text();
   TRY(write_file_durably(path, as_bytes(text), 0600));
   return true;
 }
