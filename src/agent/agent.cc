@@ -13,7 +13,10 @@
 namespace pitr {
 
 Agent::Agent(Config config, Repository& repository, Clock& clock)
-    : config_(std::move(config)), repository_(repository), clock_(clock) {}
+    : config_(std::move(config)),
+      repository_(repository),
+      clock_(clock),
+      notifier_(clock, host_name()) {}
 
 Result<void> Agent::add(const ClusterConfig& cluster) {
   auto book = TRY(JobBook::create(cluster.name, cluster.schedule));
@@ -30,6 +33,7 @@ Result<void> Agent::add(const ClusterConfig& cluster) {
 Result<std::unique_ptr<Agent>> Agent::start(Config config, Repository& repository, Clock& clock,
                                             AgentOptions options) {
   std::unique_ptr<Agent> agent(new Agent(std::move(config), repository, clock));
+  agent->farewell_ = options.farewell;
   for (const auto& cluster : agent->config_.clusters) TRY(agent->add(cluster));
   const Path socket = agent->config_.agent.socket;
   TRY(create_directories_durably(socket.parent_path(), 0755));
@@ -43,6 +47,8 @@ Result<std::unique_ptr<Agent>> Agent::start(Config config, Repository& repositor
     http::TcpServerOptions tcp_options{.address = listen->address, .port = listen->port};
     agent->tcp_server_ = TRY(http::Server::start(std::move(tcp_options), tcp_router(api)));
   }
+  agent->notifier_.configure(agent->config_.notifications);
+  agent->events_.add_listener(agent->notifier_);
   for (auto& member : agent->members_) {
     member.service->start_streaming();
     member.runner->start();
@@ -57,7 +63,8 @@ Agent::~Agent() {
 }
 
 void Agent::stop() {
-  if (std::exchange(has_started_, false)) {
+  const bool has_run = std::exchange(has_started_, false);
+  if (has_run) {
     publish(EventType::kAgentStopped, "the agent on " + host_name() + " stops", {});
   }
   for (auto& member : members_) {
@@ -69,6 +76,9 @@ void Agent::stop() {
   tcp_server_.reset();
   metrics_.reset();
   members_.clear();
+  events_.remove_listener(notifier_);
+  if (has_run) notifier_.wait_until_told(farewell_);
+  notifier_.stop();
 }
 
 void Agent::publish(EventType type, std::string message,
@@ -101,6 +111,8 @@ void Agent::reload(const Config& config) {
       cluster.schedule = wanted->schedule;
     }
   }
+  if (config_.notifications != config.notifications) notifier_.configure(config.notifications);
+  config_.notifications = config.notifications;
   config_.agent.log_level = config.agent.log_level;
   config_.agent.log_format = config.agent.log_format;
   for (const auto& key : changes.taken_over) log::info("configuration: {} is taken over", key);
