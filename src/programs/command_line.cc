@@ -14,6 +14,7 @@
 #include "programs/cmd_init.h"
 #include "programs/cmd_keys.h"
 #include "programs/cmd_list.h"
+#include "programs/cmd_notify.h"
 #include "programs/cmd_status.h"
 #include "programs/cmd_verify.h"
 #include "programs/exit_codes.h"
@@ -66,7 +67,7 @@ class CommandLine {
   KeysArguments keys_;
   bool is_local_ = false, is_remote_ = false, is_full_ = false, is_independent_ = false;
   std::string shown_backup_ = "latest";
-  std::string wal_path_;
+  std::string wal_path_, notified_;
   Command chosen_;
 };
 
@@ -138,6 +139,12 @@ void CommandLine::add_readers() {
   add_cluster(check, "Only this cluster; default: all that are configured");
   add_json(check);
   check->footer("Exit code 0 only where there is no problem; warnings don't count.");
+
+  auto* notify = add("notify", "Send a test event to those who are notified",
+                     [this](const auto& context) { return run_notify(context, notified_); });
+  notify->add_option("DESTINATION", notified_, "Only this one; default: all of the configuration");
+  add_json(notify);
+  notify->footer("It is sent once to each, whatever its filter. Exit code 0 where all took it.");
 
   auto* status = add("status", "Show streaming, backups and what can be restored", run_status);
   add_cluster(status, "Only this cluster; default: all that are configured");
@@ -346,13 +353,10 @@ void CommandLine::add_verify() {
   add_json(verify);
   verify->footer(
       "In full everything is decrypted and read as a restore would, WAL record by record. What is\n"
-      "damaged or missing is listed with the backups that it touches, and the positions into "
-      "which\n"
-      "no restore leads. Backups that are right are recorded as verified; of packs that aren't "
-      "the\n"
-      "next backup stores the blocks again. Exit code 5 where anything is damaged or missing; 7 "
-      "or\n"
-      "6 where something could not be read, which says nothing about it.");
+      "damaged or missing is listed with the backups that it touches, and the positions into\n"
+      "which no restore leads. Backups that are right are recorded as verified; of packs that\n"
+      "aren't the next backup stores the blocks again. Exit code 5 where anything is damaged or\n"
+      "missing; 7 or 6 where something could not be read, which says nothing about it.");
 }
 
 int CommandLine::run() {
