@@ -39,8 +39,9 @@ Result<std::unique_ptr<Agent>> Agent::start(Config config, Repository& repositor
   TRY(create_directories_durably(socket.parent_path(), 0755));
   http::ServerOptions unix_options;
   unix_options.socket_path = socket;
-  agent->metrics_ = std::make_unique<Metrics>(agent->config_, repository, agent->services(),
-                                              options.storage_meter, clock, options.metrics);
+  agent->metrics_ =
+      std::make_unique<Metrics>(agent->config_, repository, agent->services(),
+                                options.storage_meter, agent->notifier_, clock, options.metrics);
   const ApiContext api{agent->members_, repository, *agent->metrics_};
   agent->server_ = TRY(http::Server::start(std::move(unix_options), socket_router(api)));
   if (const auto& listen = agent->config_.agent.http.listen) {

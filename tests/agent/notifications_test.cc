@@ -1,5 +1,6 @@
 // Who is told of what an agent does.
 #include "agent/agent.h"
+#include "agent/scrape.h"
 #include "agent/webhook_receiver.h"
 #include "notify/transport.h"
 #include "storage/memory/memory_storage.h"
@@ -122,6 +123,15 @@ TEST(NotificationsTest, ABackupThatFailsAgainAndAgainIsOneMessage) {
   for (int i = 0; i < 3; ++i) EXPECT_NE(site.run({"pitr", "backup"}).status.exit_code, 0);
   const auto events = agent->events().since(0, 100);
   EXPECT_EQ(std::ranges::count(events, EventType::kBackupFailure, &Event::type), 3);
+  const auto count = [&](const std::string& outcome) {
+    return Scrape::take(site.socket())
+        .sample("pitr_notifications_total{destination=\"critical\",outcome=\"" + outcome + "\"}");
+  };
+  EXPECT_TRUE(eventually([&] { return count("success") == 1; }));
+  EXPECT_EQ(count("collapsed"), 2);
+  EXPECT_EQ(count("failure"), 0);
+  const std::string last = "pitr_notification_last_success_timestamp_seconds";
+  EXPECT_GT(Scrape::take(site.socket()).sample(last + "{destination=\"critical\"}"), 1.7e9);
   agent->stop();
   EXPECT_EQ(all.of("agent_stopped").size(), 1u);
   EXPECT_EQ(all.of("backup_failure").size(), 1u);
