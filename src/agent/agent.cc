@@ -14,7 +14,10 @@
 namespace pitr {
 
 Agent::Agent(Config config, Repository& repository, Clock& clock)
-    : config_(std::move(config)), repository_(repository), clock_(clock) {}
+    : config_(std::move(config)),
+      repository_(repository),
+      clock_(clock),
+      notifier_(clock, host_name()) {}
 
 Result<void> Agent::add(const ClusterConfig& cluster) {
   auto book = TRY(JobBook::create(cluster.name, cluster.schedule));
@@ -31,13 +34,15 @@ Result<void> Agent::add(const ClusterConfig& cluster) {
 Result<std::unique_ptr<Agent>> Agent::start(Config config, Repository& repository, Clock& clock,
                                             AgentOptions options) {
   std::unique_ptr<Agent> agent(new Agent(std::move(config), repository, clock));
+  agent->farewell_ = options.farewell;
   for (const auto& cluster : agent->config_.clusters) TRY(agent->add(cluster));
   const Path socket = agent->config_.agent.socket;
   TRY(create_directories_durably(socket.parent_path(), 0755));
   http::ServerOptions unix_options;
   unix_options.socket_path = socket;
-  agent->metrics_ = std::make_unique<Metrics>(agent->config_, repository, agent->services(),
-                                              options.storage_meter, clock, options.metrics);
+  agent->metrics_ =
+      std::make_unique<Metrics>(agent->config_, repository, agent->services(),
+                                options.storage_meter, agent->notifier_, clock, options.metrics);
   const ApiContext api{agent->members_, repository, *agent->metrics_, agent->events_};
   agent->server_ = TRY(http::Server::start(std::move(unix_options), socket_router(api)));
   if (const auto& listen = agent->config_.agent.http.listen) {
@@ -49,6 +54,8 @@ Result<std::unique_ptr<Agent>> Agent::start(Config config, Repository& repositor
     agent->tcp_server_ =
         TRY(http::Server::start(std::move(tcp_options), tcp_router(api, *agent->gate_)));
   }
+  agent->notifier_.configure(agent->config_.notifications);
+  agent->events_.add_listener(agent->notifier_);
   for (auto& member : agent->members_) {
     member.service->start_streaming();
     member.runner->start();
@@ -63,7 +70,8 @@ Agent::~Agent() {
 }
 
 void Agent::stop() {
-  if (std::exchange(has_started_, false)) {
+  const bool has_run = std::exchange(has_started_, false);
+  if (has_run) {
     publish(EventType::kAgentStopped, "the agent on " + host_name() + " stops", {});
   }
   for (auto& member : members_) {
@@ -75,6 +83,9 @@ void Agent::stop() {
   tcp_server_.reset();
   metrics_.reset();
   members_.clear();
+  events_.remove_listener(notifier_);
+  if (has_run) notifier_.wait_until_told(farewell_);
+  notifier_.stop();
 }
 
 void Agent::publish(EventType type, std::string message,
@@ -107,6 +118,8 @@ void Agent::reload(const Config& config) {
       cluster.schedule = wanted->schedule;
     }
   }
+  if (config_.notifications != config.notifications) notifier_.configure(config.notifications);
+  config_.notifications = config.notifications;
   config_.agent.log_level = config.agent.log_level;
   config_.agent.log_format = config.agent.log_format;
   for (const auto& key : changes.taken_over) log::info("configuration: {} is taken over", key);

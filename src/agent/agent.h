@@ -14,13 +14,14 @@
 #include "agent/metrics/metrics.h"
 #include "config/config.h"
 #include "http/server.h"
-#include "notify/event_log.h"
+#include "notify/notifier.h"
 
 namespace pitr {
 
 struct AgentOptions {
   const StorageMeter* storage_meter = nullptr;  // where set, it outlives the agent
   MetricsIntervals metrics;
+  Milliseconds farewell{2'000};  // at the end, for who is still to be told
 };
 
 class Agent {
@@ -32,7 +33,8 @@ class Agent {
   ~Agent();
 
   // Takes over of `config` what can change while it runs (schedules, retention, how backups are
-  // taken), and logs what changed and what needs a restart. Not for two threads at once.
+  // taken, who is notified), and logs what changed and what needs a restart. Not for two threads at
+  // once.
   void reload(const Config& config);
   // What happened since it started. Others may publish too, and listen while they and the agent
   // live.
@@ -40,7 +42,8 @@ class Agent {
   // Whether everybody who does scheduled jobs is at work or waiting.
   bool is_alive() const;
 
-  // Ends everything; waits for it. May wait as long as storage hangs.
+  // Ends everything; waits for it. May wait as long as storage hangs, but for those who are
+  // notified no longer than AgentOptions::farewell.
   void stop();
 
  private:
@@ -53,6 +56,8 @@ class Agent {
   Repository& repository_;
   Clock& clock_;
   EventLog events_;
+  Notifier notifier_;
+  Milliseconds farewell_{0};
   bool has_started_ = false;
   AgentMembers members_;
   std::unique_ptr<Metrics> metrics_;

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 
@@ -18,6 +19,7 @@
 namespace pitr {
 
 static constexpr std::size_t kTextLimit = 4096;
+static constexpr Milliseconds kLook{100};  // for a stop, while a command runs
 
 SecretText::SecretText(SecretText&& other) noexcept : text_(other.text_) {
   wipe(other.text_);
@@ -92,13 +94,14 @@ static Result<pid_t> spawn_shell(const std::string& command, int output) {
 
 // Until the command closes its output.
 static Result<std::size_t> read_output(int fd, MutableByteView into, SteadyTime deadline,
-                                       const std::string& what) {
+                                       const std::string& what, const std::stop_token& stop) {
   std::size_t size = 0;
   while (size < into.size()) {
+    if (stop.stop_requested()) return Error::cancelled("a stop was asked for");
     const auto left = std::chrono::ceil<Milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return Error::denied(fmt::format("the {} command takes too long", what));
     pollfd waiting{fd, POLLIN, 0};
-    const int ready = ::poll(&waiting, 1, static_cast<int>(left.count()));
+    const int ready = ::poll(&waiting, 1, static_cast<int>(std::min(left, kLook).count()));
     if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
     const auto count = ::read(fd, into.data() + size, into.size() - size);
     if (count < 0 && errno == EINTR) continue;
@@ -142,7 +145,7 @@ static Result<SecretText> read_environment(const std::string& variable, const st
 }
 
 static Result<SecretText> run_command(const std::string& command, const std::string& what,
-                                      Seconds timeout) {
+                                      Seconds timeout, const std::stop_token& stop) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return Error::from_errno(errno, "making a pipe");
@@ -152,7 +155,7 @@ static Result<SecretText> run_command(const std::string& command, const std::str
   Child child(pid);
   input.reset();
   SecretText text(std::string(kTextLimit, '\0'));
-  const auto size = TRY(read_output(output.get(), bytes_of(text), deadline, what));
+  const auto size = TRY(read_output(output.get(), bytes_of(text), deadline, what, stop));
   const int status = child.wait();
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     return Error::denied(WIFEXITED(status)
@@ -168,23 +171,23 @@ static Result<SecretText> run_command(const std::string& command, const std::str
 }
 
 static Result<SecretText> read_text(const SecretSource& source, const std::string& what,
-                                    Seconds timeout) {
+                                    Seconds timeout, const std::stop_token& stop) {
   switch (source.kind) {
     case SecretSource::Kind::kFile:
       return read_file(source.value, what);
     case SecretSource::Kind::kEnvironment:
       return read_environment(source.value, what);
     case SecretSource::Kind::kCommand:
-      return run_command(source.value, what, timeout);
+      return run_command(source.value, what, timeout, stop);
     case SecretSource::Kind::kNone:
       break;
   }
   return Error::internal(fmt::format("no {} is configured", what));
 }
 
-Result<SecretText> read_secret(const SecretSource& source, const std::string& what,
-                               Seconds timeout) {
-  auto text = TRY(read_text(source, what, timeout));
+Result<SecretText> read_secret(const SecretSource& source, const std::string& what, Seconds timeout,
+                               const std::stop_token& stop) {
+  auto text = TRY(read_text(source, what, timeout, stop));
   if (text.text().empty()) {
     return Error::invalid(fmt::format("the {} is empty", what))
         .with_hint(fmt::format("put it where the configuration says that the {} is", what));

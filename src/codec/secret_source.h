@@ -2,6 +2,7 @@
 // never the configuration itself. Functions only; thread-safe.
 #pragma once
 
+#include <stop_token>
 #include <string>
 
 #include "common/clock.h"
@@ -35,8 +36,8 @@ class SecretText {
 // The text, without space around it; at most 4 KiB. `what` names it in messages ("key",
 // "password"): they never hold the secret, nor the command, which may have a token in it. kDenied
 // with a hint where it isn't there, everybody may read the file, or the command fails or takes too
-// long; kInvalid where it is empty.
+// long; kInvalid where it is empty; kCancelled where a stop ended the command.
 Result<SecretText> read_secret(const SecretSource& source, const std::string& what,
-                               Seconds timeout = Seconds(30));
+                               Seconds timeout = Seconds(30), const std::stop_token& stop = {});
 
 }  // namespace pitr

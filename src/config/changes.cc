@@ -25,6 +25,7 @@ ConfigChanges compare_configs(const Config& running, const Config& file) {
   };
   note(running.agent.log_level == file.agent.log_level, "agent.log_level", changes.taken_over);
   note(running.agent.log_format == file.agent.log_format, "agent.log_format", changes.taken_over);
+  note(running.notifications == file.notifications, "notifications", changes.taken_over);
   note(running.agent.socket == file.agent.socket, "agent.socket", changes.need_restart);
   note(running.agent.state_directory == file.agent.state_directory, "agent.state_directory",
        changes.need_restart);

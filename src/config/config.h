@@ -16,6 +16,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/log_format.h"
+#include "notify/destination.h"
 #include "schedule/schedule.h"
 
 namespace pitr {
@@ -155,6 +156,7 @@ struct Config {
   RetentionConfig retention;    // of clusters that say nothing else
   ScheduleConfig schedule;      // the same
   ObjectivesConfig objectives;  // the same
+  std::vector<Destination> notifications;
 
   // The cluster called `name`, or the only one where `name` is empty; else nullptr.
   const ClusterConfig* find_cluster(std::string_view name) const {

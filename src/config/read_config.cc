@@ -7,6 +7,7 @@
 
 #include "config/conninfo.h"
 #include "config/listen_address.h"
+#include "config/read_notifications.h"
 #include "config/read_objectives.h"
 #include "config/read_retention.h"
 #include "config/read_schedule.h"
@@ -347,6 +348,8 @@ Config read_config(const YamlNode& root, Problems& problems) {
   read_schedule(section.take_section("schedule"), problems, config.schedule);
   read_objectives(section.take_section("objectives"), problems, config.objectives);
   read_clusters(section.take_section("clusters"), problems, config);
+  config.notifications =
+      read_notifications(section.take_section("notifications"), config, problems);
   return config;
 }
 

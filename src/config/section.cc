@@ -117,6 +117,28 @@ const YamlNode* Section::read_text(std::string_view key, std::string& into) {
   return node;
 }
 
+std::vector<const YamlNode*> Section::read_texts(std::string_view key,
+                                                 std::vector<std::string>& into) {
+  std::vector<const YamlNode*> nodes;
+  const auto* node = take(key);
+  if (!node) return nodes;
+  if (node->kind == YamlNode::Kind::kScalar) {
+    nodes.push_back(node);
+  } else if (node->kind == YamlNode::Kind::kList && !node->items.empty()) {
+    for (const auto& item : node->items) nodes.push_back(&item);
+  }
+  const bool are_texts = !nodes.empty() && std::ranges::all_of(nodes, [](const YamlNode* one) {
+    return one->kind == YamlNode::Kind::kScalar && one->text.find('\0') == std::string::npos;
+  });
+  if (!are_texts) {
+    problem(*node, fmt::format("\"{}\" must be a text, or a list of at least one", key));
+    return {};
+  }
+  into.clear();
+  for (const auto* one : nodes) into.push_back(one->text);
+  return nodes;
+}
+
 const YamlNode* Section::read_path(std::string_view key, Path& into) {
   std::string text;
   const auto* node = read_text(key, text);

@@ -36,6 +36,8 @@ class Section {
   const YamlNode& take_section(std::string_view key);
 
   const YamlNode* read_text(std::string_view key, std::string& into);
+  // A list of texts, or one alone; their nodes, in order. An empty list is a problem.
+  std::vector<const YamlNode*> read_texts(std::string_view key, std::vector<std::string>& into);
   const YamlNode* read_path(std::string_view key, Path& into);  // absolute, made normal
   // A name of the system's time zone database.
   const YamlNode* read_time_zone(std::string_view key, std::string& into);

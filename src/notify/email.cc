@@ -29,7 +29,7 @@ class Email final : public Transport {
         fmt::format("{}://{}:{}/{}", scheme, options_.host, options_.port, host_),
         options_.timeout));
     if (options_.ca_file) request.set_ca_file(*options_.ca_file);
-    if (options_.logs_in()) TRY(log_in(request));
+    if (options_.logs_in()) TRY(log_in(request, stop));
     std::vector<std::string> recipients;
     for (const auto& address : options_.to) recipients.push_back("<" + address + ">");
     request.mail("<" + options_.from + ">", recipients,
@@ -46,10 +46,11 @@ class Email final : public Transport {
   }
 
  private:
-  Result<void> log_in(CurlRequest& request) const {
+  Result<void> log_in(CurlRequest& request, const std::stop_token& stop) const {
     auto user = SecretText(options_.user);
-    if (options_.user.empty()) user = TRY(read_secret(options_.user_source, "user"));
-    const auto password = TRY(read_secret(options_.password, "password"));
+    if (options_.user.empty())
+      user = TRY(read_secret(options_.user_source, "user", kSecretTimeout, stop));
+    const auto password = TRY(read_secret(options_.password, "password", kSecretTimeout, stop));
     request.log_in(user.text(), password.text());
     return {};
   }

@@ -40,6 +40,8 @@ std::string_view to_string(EventType type) {
       return "check_problem";
     case EventType::kCheckResolved:
       return "check_resolved";
+    case EventType::kTest:
+      return "test";
   }
   return "unknown";
 }

@@ -31,7 +31,9 @@ enum class EventType : std::uint8_t {
   kStorageLow,
   kCheckProblem,
   kCheckResolved,
+  kTest,  // asked for by somebody who wants to see whether messages arrive
 };
+// What destinations may be limited to.
 inline constexpr std::array kEventTypes{
     EventType::kAgentStarted,         EventType::kAgentStopped,
     EventType::kConfigurationChanged, EventType::kBackupCreated,

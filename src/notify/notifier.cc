@@ -41,6 +41,7 @@ class Notifier::Courier {
   void take_over(Courier& other) {
     std::scoped_lock lock(mutex_, other.mutex_);
     outbox_.take_over(other.outbox_);
+    last_success_ = other.last_success_;
   }
   bool wait_until_told(SteadyTime until) {
     std::unique_lock lock(mutex_);
@@ -55,7 +56,7 @@ class Notifier::Courier {
   }
   DestinationStatus status() const {
     std::lock_guard lock(mutex_);
-    return {destination_.name, outbox_.counts(), last_error_};
+    return {destination_.name, outbox_.counts(), last_error_, last_success_};
   }
 
  private:
@@ -85,6 +86,7 @@ class Notifier::Courier {
     const auto what = to_string(delivery.event.type);
     if (sent) {
       outbox_.sent();
+      last_success_ = clock_.now();
       is_full_ = false;
       if (!last_error_.empty()) log::info("notifications to {} arrive again", destination_.name);
       last_error_.clear();
@@ -114,6 +116,7 @@ class Notifier::Courier {
   bool is_new_ = false;
   bool is_full_ = false;  // which is logged once
   std::string last_error_;
+  Timestamp last_success_;
   std::jthread thread_;  // last: it uses all of the above
 };
 

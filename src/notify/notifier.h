@@ -19,6 +19,7 @@ struct DestinationStatus {
   std::string name;
   NotificationCounts counts;
   std::string last_error;  // empty after a success
+  Timestamp last_success;
 };
 
 class Notifier final : public EventListener {

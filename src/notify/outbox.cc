@@ -11,9 +11,10 @@ static std::string subject_of(const Event& event) {
   return found == event.details.end() ? std::string() : found->second;
 }
 
-static std::string new_id() {
+Delivery new_delivery(Event event) {
   std::random_device random;
-  return fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
+  return {std::move(event),
+          fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random()), 1};
 }
 
 // The trouble that is over with `type`.
@@ -117,12 +118,8 @@ bool Outbox::push(Event event, SteadyTime now) {
     ++counts_.dropped;
     fits = false;
   }
-  messages_.push_back({{std::move(event), new_id(), 1}, now});
+  messages_.push_back({new_delivery(std::move(event)), now});
   return fits;
-}
-
-void Outbox::add_unfiltered(const Event& event, SteadyTime now) {
-  push(event, now);
 }
 
 std::optional<Delivery> Outbox::take(SteadyTime now) {

@@ -25,6 +25,9 @@ struct Delivery {
   unsigned attempt = 1;
 };
 
+// The first attempt, with a new id.
+Delivery new_delivery(Event event);
+
 struct NotificationCounts {
   std::uint64_t sent = 0;
   std::uint64_t failed = 0;     // given up
@@ -43,8 +46,6 @@ class Outbox {
 
   // False: the oldest message had to go for it.
   bool add(const Event& event, SteadyTime now);
-  // Whatever the filter says, and never collapsed.
-  void add_unfiltered(const Event& event, SteadyTime now);
   // The message to try now; it stays until sent() or failed() tells what became of it.
   std::optional<Delivery> take(SteadyTime now);
   // When take() may have one; none: when something is added.

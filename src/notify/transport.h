@@ -9,6 +9,8 @@
 
 namespace pitr {
 
+inline constexpr Seconds kSecretTimeout{30};  // of a command that prints a secret
+
 class Transport {
  public:
   virtual ~Transport() = default;

@@ -33,14 +33,15 @@ class Webhook final : public Transport {
 
   Result<void> send(const Delivery& delivery, std::stop_token stop) override {
     auto url = SecretText(options_.url);
-    if (options_.url.empty()) url = TRY(read_secret(options_.url_source, "url"));
+    if (options_.url.empty())
+      url = TRY(read_secret(options_.url_source, "url", kSecretTimeout, stop));
     const auto body = to_json_text(delivery.event);
     std::vector<std::string> headers{
         "Content-Type: application/json", "User-Agent: pitr",
         fmt::format("X-Pitr-Event: {}", to_string(delivery.event.type)),
         "X-Pitr-Delivery: " + delivery.id};
     if (options_.secret.kind != SecretSource::Kind::kNone) {
-      const auto secret = TRY(read_secret(options_.secret, "secret"));
+      const auto secret = TRY(read_secret(options_.secret, "secret", kSecretTimeout, stop));
       const auto now = clock_.now().unix_us() / 1'000'000;
       headers.push_back("X-Pitr-Signature: " + webhook_signature(secret.text(), now, body));
     }

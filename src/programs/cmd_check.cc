@@ -54,6 +54,21 @@ nlohmann::json check_agent(const CommandContext& context, Findings& findings) {
   return (*json)["clusters"];
 }
 
+void check_notifications(const Config& config, Findings& findings) {
+  for (const auto& destination : config.notifications) {
+    const auto subject = "notifications to " + destination.name;
+    const auto secrets = check_secrets(destination);
+    if (secrets) {
+      findings.ok(subject, describe(destination));
+    } else {
+      const auto& error = secrets.error();
+      findings.warning(
+          subject, "it can't be told of anything: " + error.message(),
+          error.hint().empty() ? "correct what \"notifications\" says of it" : error.hint());
+    }
+  }
+}
+
 // As the agent told it.
 SeenStreaming streaming_of(const nlohmann::json& clusters, const std::string& name) {
   SeenStreaming seen;
@@ -77,6 +92,7 @@ Result<int> run_check(const CommandContext& context) {
   Findings findings;
   const auto access = check_repository(context.config(), clock, findings);
   const auto agent = check_agent(context, findings);
+  check_notifications(context.config(), findings);
   for (const auto* cluster : clusters) {
     findings.begin(cluster->name);
     const auto server = check_server(*cluster, clock, {}, findings);

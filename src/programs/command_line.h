@@ -1,5 +1,4 @@
-// The arguments of pitr: which commands there are, what they take, and their help. CLI11's headers
-// stay in command_line.cc.
+// The arguments of pitr: which commands there are, what they take, and their help.
 #pragma once
 
 namespace pitr {

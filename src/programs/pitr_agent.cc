@@ -43,6 +43,9 @@ void describe(const Config& config, const Path& file, RepositoryAccess& access) 
               cluster.slot,
               cluster.data_directory ? ", files in " + cluster.data_directory->native() : "");
   }
+  for (const auto& destination : config.notifications) {
+    log::info("notifications to {}: {}", destination.name, pitr::describe(destination));
+  }
 }
 
 void set_log(const Options& options, const AgentConfig& config) {

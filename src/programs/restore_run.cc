@@ -18,6 +18,7 @@
 #include "postgres/data_directory.h"
 #include "programs/exit_codes.h"
 #include "programs/restore_lease.h"
+#include "programs/restore_notice.h"
 #include "programs/restore_recovery.h"
 #include "programs/restore_request.h"
 #include "programs/restore_rewrite.h"
@@ -46,6 +47,10 @@ class RestoreRun {
       : arguments_(arguments), progress_(TerminalProgress::style_of(STDERR_FILENO)) {}
 
   Result<int> run();
+  // Once the operator knows how it ended.
+  void tell() const {
+    if (event_) tell_of_restore(config_.notifications, *event_, clock_);
+  }
 
  private:
   Result<void> open();
@@ -88,7 +93,8 @@ class RestoreRun {
   std::optional<InPlaceRestore> in_place_;
   bool follows_own_timeline_ = false;
   std::optional<PreparedRewrite> rewrite_;
-  UniqueFd lock_;  // of the data directory, while it is rewritten
+  std::optional<Event> event_;  // once something was touched
+  UniqueFd lock_;               // of the data directory, while it is rewritten
 };
 
 Result<void> RestoreRun::open() {
@@ -327,7 +333,9 @@ Result<int> RestoreRun::run() {
   TRY(confirm());
   auto entry = audit_entry(plan);
   return AuditTrail(access_->repository(), clock_).run(std::move(entry), [&](auto& details) {
-    return carry_out(plan, store, *lease, details);
+    auto result = carry_out(plan, store, *lease, details);
+    event_ = restore_event(cluster_->name, result, details);
+    return result;
   });
 }
 
@@ -374,12 +382,15 @@ Result<int> RestoreRun::carry_out(const RestorePlan& plan, const IncarnationStor
 }  // namespace
 
 int run_restore(const RestoreArguments& arguments) {
-  auto code = RestoreRun(arguments).run();
-  if (code.has_value()) return *code;
-  const auto& error = code.error();
-  fmt::print(stderr, "pitr-restore: {}\n", error.message());
-  if (!error.hint().empty()) fmt::print(stderr, "hint: {}\n", error.hint());
-  return exit_code(error.kind());
+  RestoreRun run(arguments);
+  const auto code = run.run();
+  if (!code.has_value()) {
+    const auto& error = code.error();
+    fmt::print(stderr, "pitr-restore: {}\n", error.message());
+    if (!error.hint().empty()) fmt::print(stderr, "hint: {}\n", error.hint());
+  }
+  run.tell();
+  return code.has_value() ? *code : exit_code(code.error().kind());
 }
 
 }  // namespace pitr

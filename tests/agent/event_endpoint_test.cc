@@ -41,7 +41,8 @@ class EventEndpointTest : public testing::Test {
   std::unique_ptr<Repository> repository_ = must(Repository::init(storage_, std::nullopt));
   Config config_ = PitrSite("host=/nonexistent").config();
   ClusterService service_{*repository_, config_.clusters.front(), clock_};
-  Metrics metrics_{config_, *repository_, {&service_}, nullptr, clock_};
+  Notifier notifier_{clock_, "db1"};
+  Metrics metrics_{config_, *repository_, {&service_}, nullptr, notifier_, clock_};
   AgentMembers members_;
   EventLog events_;
   ApiContext context_{members_, *repository_, metrics_, events_};

@@ -53,8 +53,9 @@ TEST_F(MetricsFormatTest, ConformsAndIsDescribed) {
     labels.insert(label);
     EXPECT_LE(values.size(), 14u) << label;
   }
-  EXPECT_EQ(labels, (std::set<std::string>{"cluster", "kind", "le", "outcome", "request", "state",
-                                           "status", "tier", "type", "version", "way"}));
+  EXPECT_EQ(labels,
+            (std::set<std::string>{"cluster", "destination", "kind", "le", "outcome", "request",
+                                   "state", "status", "tier", "type", "version", "way"}));
 }
 
 TEST_F(MetricsFormatTest, OverTcpThereIsNothingElseWithoutAToken) {

@@ -27,7 +27,8 @@ TEST(OpenApiTest, DescribesEveryRouteAndNoOther) {
   const auto repository = must(Repository::init(storage, std::nullopt));
   const auto config = PitrSite("host=/nonexistent").config();
   ClusterService service(*repository, config.clusters.front(), clock);
-  Metrics metrics(config, *repository, {&service}, nullptr, clock);
+  const Notifier notifier(clock, "db1");
+  Metrics metrics(config, *repository, {&service}, nullptr, notifier, clock);
   const AgentMembers members;
   const EventLog events;
   const ApiContext context{members, *repository, metrics, events};

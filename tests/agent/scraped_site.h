@@ -1,5 +1,6 @@
 // A server with a real agent beside it that serves its metrics over TCP, configured so that every
-// metric appears: encryption, a limit of the repository's size, one of the slot.
+// metric appears: encryption, a limit of the repository's size, one of the slot, somebody who is
+// told.
 #pragma once
 
 #include "agent/pitr_site.h"
@@ -15,7 +16,9 @@ class ScrapedSite {
     const std::string agent = "agent: {";
     yaml.insert(yaml.find(agent) + agent.size(),
                 fmt::format("http: {{listen: \"127.0.0.1:{}\"}}, ", port_.port()));
-    write_text(site_.config_file(), yaml + "retention: {max_size: 1TiB}\n");
+    write_text(site_.config_file(), yaml +
+                                        "retention: {max_size: 1TiB}\n"
+                                        "notifications: {hook: {command: {run: /bin/true}}}\n");
     run({"pitr", "init"});
     agent_.emplace(site_.start_agent());
   }

@@ -14,10 +14,11 @@ static constexpr int kRestFactor = 20;
 
 Metrics::Metrics(const Config& config, Repository& repository,
                  const std::vector<ClusterService*>& services, const StorageMeter* meter,
-                 Clock& clock, MetricsIntervals intervals)
+                 const Notifier& notifier, Clock& clock, MetricsIntervals intervals)
     : config_(config),
       repository_(repository),
       meter_(meter),
+      notifier_(notifier),
       clock_(clock),
       intervals_(intervals),
       probe_(intervals.patience),
@@ -224,6 +225,7 @@ std::string Metrics::page() const {
   for (const auto& cluster : clusters_) write_cluster(page, *cluster, clock_);
   const auto restores = restores_.view(clock_.steady_now());
   if (restores.value) write_restores(page, config_.clusters, *restores.value);
+  write_notifications(page, notifier_.status());
   return page.text();
 }
 

@@ -6,8 +6,8 @@
 // A thread for each cluster asks its server; one asks the repository whether it answers, another
 // one lists it, cluster after cluster. Listing rests twenty times as long as it took.
 //
-// Thread-safe. Services, repository, meter and clock must outlive it. The destructor waits for
-// looks that are under way, so as long as storage hangs.
+// Thread-safe. Services, repository, meter, notifier and clock must outlive it. The destructor
+// waits for looks that are under way, so as long as storage hangs.
 #pragma once
 
 #include <condition_variable>
@@ -22,6 +22,7 @@
 #include "agent/metrics/restore_watch.h"
 #include "agent/metrics/survey.h"
 #include "config/config.h"
+#include "notify/notifier.h"
 #include "storage/measured/storage_meter.h"
 
 namespace pitr {
@@ -58,8 +59,8 @@ class Metrics {
  public:
   // meter: null where nothing measures the storage.
   Metrics(const Config& config, Repository& repository,
-          const std::vector<ClusterService*>& services, const StorageMeter* meter, Clock& clock,
-          MetricsIntervals intervals = {});
+          const std::vector<ClusterService*>& services, const StorageMeter* meter,
+          const Notifier& notifier, Clock& clock, MetricsIntervals intervals = {});
   ~Metrics();
 
   // All of it, in Prometheus' text format.
@@ -79,6 +80,7 @@ class Metrics {
   const Config& config_;
   Repository& repository_;
   const StorageMeter* const meter_;
+  const Notifier& notifier_;
   Clock& clock_;
   const MetricsIntervals intervals_;
   ApiCounters api_;
@@ -95,6 +97,8 @@ class Metrics {
 
 // One cluster's part of the page.
 void write_cluster(MetricPage& page, const ClusterObservations& cluster, const Clock& clock);
+// Who is notified, and whether that works.
+void write_notifications(MetricPage& page, const std::vector<DestinationStatus>& destinations);
 // The process, as Prometheus' own libraries have it, and the build.
 void write_process(MetricPage& page);
 
