@@ -24,7 +24,7 @@ TEST(NotificationsTest, AReloadTakesDestinationsOver) {
   EXPECT_TRUE(first.gets("agent_started"));
 
   agent->reload(configured(second.section("b") + first.section("c", ", severity: critical")));
-  EXPECT_TRUE(second.gets("configuration_changed"));
+  ASSERT_TRUE(second.gets("configuration_changed"));
   const auto told = nlohmann::json::parse(second.of("configuration_changed").front().body);
   EXPECT_EQ(told["details"]["taken_over"], "notifications") << told.dump();
   EXPECT_EQ(told["details"]["need_restart"], "") << told.dump();
@@ -42,7 +42,7 @@ TEST(NotificationsTest, AHangingReceiverDoesNotHoldUpTheEnd) {
   receiver.hang();
   const PitrSite site("host=/nonexistent");
   append_text(site.config_file(),
-              "notifications:\n" + receiver.section("a", "", ", timeout: 5min"));
+              "notifications:\n" + receiver.section("a", ", retry_for: 1s", ", timeout: 90s"));
   SystemClock clock;
   MemoryStorage storage(clock);
   const auto repository = must(Repository::init(storage, std::nullopt));

@@ -152,6 +152,12 @@ TEST_F(WebhookTest, TheNotifierTriesAgainAndItsEndWaitsForNobody) {
   log.publish(sample().event);
   EXPECT_TRUE(notifier.wait_until_told(Milliseconds(60'000)));
   EXPECT_EQ(notifier.status().front().counts.sent, 1u);
+  const auto told = notifier.status().front().last_success;
+  EXPECT_GT(told, Timestamp());
+  destination.collapse = Milliseconds(0);
+  notifier.configure({destination});  // which goes on counting
+  EXPECT_EQ(notifier.status().front().counts.sent, 1u);
+  EXPECT_EQ(notifier.status().front().last_success, told);
   log.publish(Event());
   EXPECT_FALSE(notifier.wait_until_told(Milliseconds(50)));
   const auto before = std::chrono::steady_clock::now();
