@@ -102,7 +102,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Bytes stored(data + 1, data + size);
   if (data[0] % 2 == 1) stored = Repair(std::move(stored)).run();
   Keyring keyring;
-  if (data[0] % 4 == 0) (void)keyring.add({1, Secret256(std::array<std::uint8_t, 32>())}).has_value();
+  if (data[0] % 4 == 0)
+    (void)keyring.add({1, Secret256(std::array<std::uint8_t, 32>())}).has_value();
 
   const auto plain = read(stored, keyring);
   const auto scanned = scan(stored, keyring);

@@ -84,7 +84,8 @@ Result<KeySurvey> survey_keys(Repository& repository) {
     survey.created = start_of_day(key->made_day);
     return survey;
   }
-  // Made by a version that didn't note the day. One object for each key-encryption key that wraps it; the first one was written with it.
+  // Made by a version that didn't note the day. One object for each key-encryption key that wraps
+  // it; the first one was written with it.
   const auto prefix = layout::keyring_entry(key->epoch, "0").text();
   const auto folder = prefix.substr(0, prefix.size() - 1);
   const auto objects = TRY(list_all(repository.storage(), folder));

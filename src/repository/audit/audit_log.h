@@ -32,10 +32,9 @@ class AuditLog {
   // Durable on return.
   Result<void> append(const AuditEntry& entry) const;
 
-  // Calls `take` for each entry that matches, oldest first. Lists only the months asked for, and reads
-  // nothing from before `from`. An
-  // entry that can't be read ends it with an error that names the object: a trail with a hole is
-  // never shown as whole.
+  // Calls `take` for each entry that matches, oldest first. Lists only the months asked for, and
+  // reads nothing from before `from`. An entry that can't be read ends it with an error that names
+  // the object: a trail with a hole is never shown as whole.
   Result<void> read(const AuditFilter& filter,
                     const std::function<void(const AuditEntry&)>& take) const;
 
