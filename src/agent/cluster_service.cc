@@ -374,6 +374,11 @@ ServiceStatus ClusterService::status() const {
   status.trouble = trouble_;
   status.last_backup_run = last_backup_run_;
   status.check = check_;
+  // A check is minutes old; nobody shall read "there is no backup" right after his first one.
+  const bool has_backup = last_backup_run_ && !last_backup_run_->backup.empty();
+  if (check_ && has_backup && last_backup_run_->time > check_->time) {
+    status.check->findings.forget_trouble_with("backups");
+  }
   if (running_backup_) {
     const auto progress = running_backup_->snapshot();
     status.running_backup = RunningBackup{backup_started_, "starting", progress.done_bytes, 0};

@@ -21,6 +21,12 @@ std::string_view to_string(Severity severity) {
   return "unknown";
 }
 
+void Findings::forget_trouble_with(std::string_view subject) {
+  std::erase_if(findings_, [&](const Finding& finding) {
+    return finding.subject == subject && finding.severity != Severity::kOk;
+  });
+}
+
 std::size_t Findings::count(Severity severity) const {
   return static_cast<std::size_t>(std::ranges::count(findings_, severity, &Finding::severity));
 }

@@ -43,6 +43,9 @@ class Findings {
         error.hint().empty() ? std::move(fix) : error.hint());
   }
 
+  // Warnings and problems with it: what was found is known to be over.
+  void forget_trouble_with(std::string_view subject);
+
   const std::vector<Finding>& all() const { return findings_; }
   std::size_t count(Severity severity) const;
 

@@ -97,6 +97,21 @@ TEST(OperatorTest, WithAnAgentCheckFindsNoProblemAndItEndsOnSigterm) {
   EXPECT_THAT(site.run({"pitr", "status"}).out, HasSubstr("agent     DOWN"));
 }
 
+// The agent's own check is minutes old.
+TEST(OperatorTest, AfterTheFirstBackupStatusDoesNotMissIt) {
+  auto cluster = started_cluster();
+  const PitrSite site(cluster.conninfo(), cluster.data_directory(),
+                      "{backup: never, independent: never, check: {every: 1h}}");
+  ASSERT_EQ(site.run({"pitr", "init"}).status.exit_code, 0);
+  auto agent = site.start_agent();
+  const std::string missing = "there is none, so nothing can be restored";
+  ASSERT_TRUE(eventually([&] {
+    return site.run({"pitr", "status"}).out.find(missing) != std::string::npos;
+  })) << site.run({"pitr", "status"}).out;
+  ASSERT_EQ(site.run({"pitr", "backup"}).status.exit_code, 0);
+  EXPECT_THAT(site.run({"pitr", "status"}).out, Not(HasSubstr(missing)));
+}
+
 TEST(OperatorTest, CheckNamesTheFixOfWhatIsWrong) {
   auto cluster = started_cluster(
       {.settings = {
