@@ -32,7 +32,7 @@ check() {
       # Libraries: header pattern, then the folders (or files, by prefix) that may include it.
       wrapped["^(libpq-fe|libpq-events|postgres_ext)\\.h$"] = "postgres/"
       wrapped["^curl/"] = "notify/"
-      wrapped["^(openssl/|lz4|zstd)"] = "codec/ storage/s3/request_signer"
+      wrapped["^(openssl/|lz4|zstd)"] = "codec/ http/tls_ storage/s3/request_signer"
     }
     function fail(message) { printf "%s:%d: %s\n", FILENAME, FNR, message; bad = 1 }
     FNR == 1 {

@@ -31,6 +31,10 @@ Result<void> Agent::add(const ClusterConfig& cluster) {
   return {};
 }
 
+static http::TlsFiles tls_files(const HttpConfig& config) {
+  return {config.tls_certificate, config.tls_key, config.tls_client_ca};
+}
+
 Result<std::unique_ptr<Agent>> Agent::start(Config config, Repository& repository, Clock& clock,
                                             AgentOptions options) {
   std::unique_ptr<Agent> agent(new Agent(std::move(config), repository, clock));
@@ -46,11 +50,13 @@ Result<std::unique_ptr<Agent>> Agent::start(Config config, Repository& repositor
   const ApiContext api{agent->members_, repository, *agent->metrics_, agent->events_};
   agent->server_ = TRY(http::Server::start(std::move(unix_options), socket_router(api)));
   if (const auto& listen = agent->config_.agent.http.listen) {
-    http::TcpServerOptions tcp_options{.address = listen->address, .port = listen->port};
     const auto& http = agent->config_.agent.http;
-    agent->gate_ = std::make_unique<ApiGate>(
-        ApiGateOptions{http.tokens, http.metrics_need_token, !is_loopback(*listen)}, clock,
-        agent->metrics_->api());
+    http::TcpServerOptions tcp_options{.address = listen->address, .port = listen->port};
+    if (http.has_tls()) tcp_options.tls = TRY(http::TlsContext::load(tls_files(http)));
+    agent->gate_ =
+        std::make_unique<ApiGate>(ApiGateOptions{http.tokens, http.metrics_need_token,
+                                                 !is_loopback(*listen) && !http.has_tls()},
+                                  clock, agent->metrics_->api());
     agent->tcp_server_ =
         TRY(http::Server::start(std::move(tcp_options), tcp_router(api, *agent->gate_)));
   }
@@ -103,8 +109,19 @@ static std::string joined(const std::vector<std::string>& keys) {
   return fmt::format("{}", fmt::join(keys, ", "));
 }
 
+// The files' names stay, their content may have been renewed.
+void Agent::reload_certificate() {
+  const auto& http = config_.agent.http;
+  if (!tcp_server_ || !http.has_tls()) return;
+  auto loaded = http::TlsContext::load(tls_files(http));
+  if (loaded) return tcp_server_->set_tls(std::move(*loaded));
+  log::error("the certificate for TLS is not read anew, the one before stays: {}",
+             loaded.error().message());
+}
+
 void Agent::reload(const Config& config) {
   const auto changes = compare_configs(config_, config);
+  reload_certificate();
   for (const auto& member : members_) {
     const auto* wanted = config.find_cluster(member.service->config().name);
     if (!wanted) continue;

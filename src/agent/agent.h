@@ -50,6 +50,7 @@ class Agent {
   Agent(Config config, Repository& repository, Clock& clock);
   std::vector<ClusterService*> services() const;
   Result<void> add(const ClusterConfig& cluster);
+  void reload_certificate();
   void publish(EventType type, std::string message, std::map<std::string, std::string> details);
 
   Config config_;

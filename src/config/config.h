@@ -137,6 +137,10 @@ struct HttpConfig {
   bool allow_remote = false;
   Path tokens = "/etc/pitr/tokens";  // agent/api/token_file.h
   bool metrics_need_token = false;
+  Path tls_certificate;  // PEM, as are those below; empty: plain text
+  Path tls_key;
+  Path tls_client_ca;  // empty: clients need no certificate
+  bool has_tls() const { return !tls_certificate.empty(); }
   friend bool operator==(const HttpConfig&, const HttpConfig&) = default;
 };
 

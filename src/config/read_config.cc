@@ -95,29 +95,51 @@ void read_encryption(const YamlNode& node, Problems& problems, EncryptionConfig&
   }
 }
 
+void read_tls(const YamlNode& node, Problems& problems, HttpConfig& into) {
+  Section section(node, "tls", problems);
+  const auto* certificate = section.read_path("certificate", into.tls_certificate);
+  const auto* key = section.read_path("key", into.tls_key);
+  const auto* client_ca = section.read_path("client_ca", into.tls_client_ca);
+  if ((certificate == nullptr) != (key == nullptr) || (client_ca && !certificate)) {
+    problems.add(node.position, "\"tls\" needs both \"certificate\" and \"key\"");
+  }
+}
+
+// Nobody shall send a password, or let others reach the agent, by mistake.
+void check_reach(Section& section, const YamlNode& listen_node, const std::string& listen,
+                 HttpConfig& http) {
+  if (http.has_tls()) {
+    // Who may come from everywhere has a token, for the metrics too.
+    if (!http.allow_remote) http.metrics_need_token = true;
+  } else if (!http.allow_remote) {
+    section.problem(
+        listen_node,
+        fmt::format(
+            "\"listen\": other machines can reach {}, in plain text and without a password; "
+            "listen on 127.0.0.1, set \"tls\", or write \"allow_remote: true\" beside it",
+            listen));
+  }
+}
+
 void read_http(const YamlNode& node, Problems& problems, HttpConfig& into) {
   Section section(node, "http", problems);
   std::string text;
   const auto* given = section.read_text("listen", text);
   section.read_bool("allow_remote", into.allow_remote);
   section.read_path("tokens", into.tokens);
+  read_tls(section.take_section("tls"), problems, into);
   const auto* metrics = section.read_bool("metrics_need_token", into.metrics_need_token);
-  if (metrics && into.metrics_need_token && into.allow_remote) {
+  if (metrics && into.metrics_need_token && into.allow_remote && !into.has_tls()) {
     section.problem(*metrics,
                     "\"metrics_need_token\" would send tokens to another machine in plain text; "
-                    "remove it or \"allow_remote\"");
+                    "set \"tls\", or remove it or \"allow_remote\"");
   }
   if (!given) return;
   const auto listen = parse_listen_address(text);
   if (!listen) {
     section.problem(*given, fmt::format("\"listen\": {}", listen.error().message()));
-  } else if (!is_loopback(*listen) && !into.allow_remote) {
-    section.problem(
-        *given, fmt::format("\"listen\": other machines can reach {}, in plain text and without "
-                            "a password; listen on 127.0.0.1, or write \"allow_remote: true\" "
-                            "beside it",
-                            text));
   } else {
+    if (!is_loopback(*listen)) check_reach(section, *given, text, into);
     into.listen = *listen;
   }
 }

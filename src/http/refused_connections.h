@@ -2,6 +2,8 @@
 // closed only after its client had the time to read it. Closed earlier, with the request unread,
 // the kernel would reset the connection, and the client could miss the answer.
 //
+// A client that speaks TLS sees the connection end instead: shaking hands is too much here.
+//
 // Never waits, and keeps a bounded number open. Not thread-safe.
 #pragma once
 

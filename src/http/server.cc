@@ -11,6 +11,7 @@
 #include "http/connection.h"
 #include "http/refused_connections.h"
 #include "http/tcp_socket.h"
+#include "http/tls_stream.h"
 #include "http/unix_socket.h"
 
 namespace pitr::http {
@@ -19,12 +20,14 @@ namespace pitr::http {
 // thread is free waits in the queue; what finds that full waits in the kernel's, or is refused.
 class Server::Impl {
  public:
-  Impl(const ServerLimits& limits, Router router, std::unique_ptr<Listener> listener, Wake wake)
+  Impl(const ServerLimits& limits, Router router, std::unique_ptr<Listener> listener, Wake wake,
+       std::shared_ptr<const TlsContext> tls = {})
       : limits_(limits),
         router_(std::move(router)),
         wake_(std::move(wake)),
         listener_(std::move(listener)),
-        accepted_(std::max(limits.waiting.value_or(1), 1u)) {}
+        accepted_(std::max(limits.waiting.value_or(1), 1u)),
+        tls_(std::move(tls)) {}
   ~Impl() { stop(); }
 
   void start() {
@@ -41,6 +44,11 @@ class Server::Impl {
     if (acceptor_.joinable()) acceptor_.join();
     listener_.reset();  // from here on clients see that nobody listens
     workers_.clear();   // joins
+  }
+
+  void set_tls(std::shared_ptr<const TlsContext> tls) {
+    std::lock_guard lock(tls_mutex_);
+    tls_ = std::move(tls);
   }
 
  private:
@@ -71,11 +79,26 @@ class Server::Impl {
       auto accepted = accepted_.pop(stop_.get_token());
       if (!accepted || !*accepted) return;
       busy_.fetch_add(1);
-      const auto stream = make_stream(std::move(**accepted), wake_);
-      serve_connection(
-          *stream, router_, limits_, [this] { return may_keep_alive(); }, stop_.get_token());
+      serve(std::move(**accepted));
       busy_.fetch_sub(1);
     }
+  }
+
+  void serve(UniqueFd connection) {
+    auto stream = make_stream(std::move(connection), wake_);
+    if (const auto tls = current_tls()) {
+      auto secured = accept_tls(std::move(stream), tls,
+                                std::chrono::steady_clock::now() + limits_.request_timeout);
+      if (!secured) return log::debug("a client was not served: {}", secured.error().message());
+      stream = std::move(*secured);
+    }
+    serve_connection(
+        *stream, router_, limits_, [this] { return may_keep_alive(); }, stop_.get_token());
+  }
+
+  std::shared_ptr<const TlsContext> current_tls() {
+    std::lock_guard lock(tls_mutex_);
+    return tls_;
   }
 
   // A quarter of the threads never waits for the next request of a client that keeps its
@@ -91,6 +114,8 @@ class Server::Impl {
   std::stop_source stop_;
   BoundedQueue<UniqueFd> accepted_;
   std::atomic<unsigned> busy_ = 0;
+  std::mutex tls_mutex_;
+  std::shared_ptr<const TlsContext> tls_;  // guarded
   std::jthread acceptor_;
   std::vector<std::jthread> workers_;
 };
@@ -109,9 +134,9 @@ Result<std::unique_ptr<Server>> Server::start(TcpServerOptions options, Router r
   auto wake = TRY(Wake::create());
   auto listener = TRY(TcpListener::open(options.address, options.port));
   const auto port = listener.port();
-  auto impl =
-      std::make_unique<Impl>(options.limits, std::move(router),
-                             std::make_unique<TcpListener>(std::move(listener)), std::move(wake));
+  auto impl = std::make_unique<Impl>(options.limits, std::move(router),
+                                     std::make_unique<TcpListener>(std::move(listener)),
+                                     std::move(wake), std::move(options.tls));
   impl->start();
   std::unique_ptr<Server> server(new Server(std::move(impl)));
   server->port_ = port;
@@ -122,6 +147,9 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
 void Server::stop() {
   impl_->stop();
+}
+void Server::set_tls(std::shared_ptr<const TlsContext> tls) {
+  impl_->set_tls(std::move(tls));
 }
 
 }  // namespace pitr::http

@@ -1,6 +1,7 @@
 // The control protocol's server: HTTP/1.1 on a Unix socket or over TCP, a bounded number of
 // connections with a thread each, keep-alive, and limits on everything that a client can send or
-// delay. There is no TLS, and who asks is for the router to find out (api_gate.h in agent/).
+// delay. TLS over TCP where a TlsContext is given; who asks is for the router to find out
+// (api_gate.h in agent/).
 //
 // A Unix socket's file is replaced only where nobody answers on it; start() gives kConflict
 // otherwise. The file is there, with its mode and group, once start() returns, and is removed by
@@ -17,6 +18,7 @@
 #include "common/file.h"
 #include "common/result.h"
 #include "http/router.h"
+#include "http/tls_context.h"
 
 namespace pitr::http {
 
@@ -40,8 +42,9 @@ struct ServerOptions {
 };
 
 struct TcpServerOptions {
-  std::string address = "127.0.0.1";  // numeric, IPv4 or IPv6
-  std::uint16_t port = 0;             // 0: any that is free
+  std::string address = "127.0.0.1";           // numeric, IPv4 or IPv6
+  std::uint16_t port = 0;                      // 0: any that is free
+  std::shared_ptr<const TlsContext> tls = {};  // null: plain text
   ServerLimits limits{.connections = 8,
                       .waiting = 64,
                       .idle_timeout = Milliseconds(90'000),
@@ -58,6 +61,8 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   void stop();
+  // For connections that come from now on; only where it was started with TLS.
+  void set_tls(std::shared_ptr<const TlsContext> tls);
   std::uint16_t port() const { return port_; }  // TCP only
 
  private:

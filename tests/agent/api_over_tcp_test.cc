@@ -65,6 +65,45 @@ class ApiOverTcpTest : public testing::Test {
   std::string body_;
 };
 
+TEST_F(ApiOverTcpTest, SpeaksTlsWithWhateverCertificateIsThere) {
+  const auto make_certificate = [&] {
+    must(run_successfully({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                           "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=pitr",
+                           "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                           site_.home() / "tls.key", "-out", site_.home() / "tls.pem"}));
+  };
+  make_certificate();
+  auto yaml = must(read_text_file(site_.config_file()));
+  yaml.insert(
+      yaml.find("tokens: "),
+      fmt::format("tls: {{certificate: {0}/tls.pem, key: {0}/tls.key}}, ", site_.home().native()));
+  write_text(site_.config_file(), yaml);
+  const auto viewer = token("grafana", "viewer");
+  agent_->signal(SIGTERM);
+  EXPECT_TRUE(must(agent_->wait()).success());
+  agent_.emplace(site_.start_agent());
+  const auto status = [&] {
+    return must(run_command({"curl", "-s", "--cacert", site_.home() / "tls.pem", "-o", "/dev/null",
+                             "-w", "%{http_code}", "-H", "Authorization: Bearer " + viewer,
+                             fmt::format("https://127.0.0.1:{}/v1/status", port_.port())}))
+        .out;
+  };
+  EXPECT_TRUE(eventually([&] { return status() == "200"; })) << agent_->err();
+  EXPECT_EQ(ask("GET", "/v1/status", viewer), 0) << "in plain text: " << body_;
+
+  // Renewed: the old one is served until the agent is told.
+  make_certificate();
+  EXPECT_EQ(status(), "000");
+  agent_->signal(SIGHUP);
+  EXPECT_TRUE(eventually([&] { return status() == "200"; })) << agent_->err();
+  write_text(site_.home() / "tls.key", "no key");
+  agent_->signal(SIGHUP);
+  EXPECT_TRUE(eventually([&] {
+    return agent_->err().find("the certificate for TLS is not read anew") != std::string::npos;
+  })) << agent_->err();
+  EXPECT_EQ(status(), "200");
+}
+
 TEST_F(ApiOverTcpTest, EachRoleMayWhatItMay) {
   const auto viewer = token("grafana", "viewer", {"--reason", "dashboards"});
   const auto oper = token("deploy", "operator");

@@ -41,6 +41,31 @@ TEST(MetricsConfigTest, AnAddressThatOthersReachNeedsASecondWord) {
   EXPECT_EQ(problem_of("agent: {http: {listen: 127.8.8.8:9852}}"), "(accepted)");
 }
 
+TEST(MetricsConfigTest, WithTlsTheApiMayBeReachedByThoseWithAToken) {
+  const std::string tls = ", tls: {certificate: /etc/pitr/tls.pem, key: /etc/pitr/tls.key}";
+  const auto remote = parsed("agent: {http: {listen: 0.0.0.0:9852" + tls + "}}");
+  ASSERT_TRUE(remote) << remote.error().message();
+  EXPECT_TRUE(remote->agent.http.has_tls());
+  EXPECT_TRUE(remote->agent.http.metrics_need_token);
+  const auto open = parsed("agent: {http: {listen: 0.0.0.0:9852, allow_remote: true" + tls + "}}");
+  ASSERT_TRUE(open) << open.error().message();
+  EXPECT_FALSE(open->agent.http.metrics_need_token);
+  const auto local = parsed("agent: {http: {listen: 127.0.0.1:9852" + tls + "}}");
+  EXPECT_FALSE(local->agent.http.metrics_need_token);
+  EXPECT_EQ(problem_of("agent: {http: {listen: 0.0.0.0:9852, allow_remote: true, "
+                       "metrics_need_token: true" +
+                       tls + "}}"),
+            "(accepted)");
+  EXPECT_THAT(problem_of("agent: {http: {listen: 0.0.0.0:9852, allow_remote: true, "
+                         "metrics_need_token: true}}"),
+              HasSubstr("in plain text"));
+  for (const std::string half :
+       {"certificate: /a", "key: /a", "client_ca: /a", "key: /a, client_ca: /b"}) {
+    EXPECT_THAT(problem_of("agent: {http: {tls: {" + half + "}}}"), HasSubstr("\"tls\" needs both"))
+        << half;
+  }
+}
+
 TEST(MetricsConfigTest, WhatIsNoAddressIsRefused) {
   for (const std::string text :
        {"9852", "localhost:9852", "127.0.0.1", "'127.0.0.1:'", "127.0.0.1:0", "127.0.0.1:65536",

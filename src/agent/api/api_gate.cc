@@ -57,7 +57,7 @@ http::Response ApiGate::answer(const ApiRoute& route, const http::Request& reque
     return http::Response::of(
         Error::denied("other machines reach this address, and a token would cross the network in "
                       "plain text, so that there is only /metrics here")
-            .with_hint("let the agent listen on 127.0.0.1, and put a proxy with TLS before it"));
+            .with_hint("set agent.http.tls in the configuration"));
   }
   const auto wait = failures_.wait_for(request.peer_address, clock_.steady_now());
   if (wait > Milliseconds(0)) return too_often(wait);

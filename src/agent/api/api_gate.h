@@ -19,8 +19,8 @@ namespace pitr {
 struct ApiGateOptions {
   Path tokens;
   bool metrics_need_token = false;
-  // Other machines reach the address: tokens would cross the network in plain text, so that there
-  // are only the metrics.
+  // Other machines reach the address without TLS: tokens would cross the network in plain text, so
+  // that there are only the metrics.
   bool is_remote = false;
 };
 
