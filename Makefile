@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-matrix tidy format asan tsan fuzz bench kill oracle package install clean
+.PHONY: help build demo test test-matrix tidy format asan tsan fuzz bench kill oracle soak package install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
@@ -70,6 +70,11 @@ oracle: ## hold changed blocks and incremental backups against ROUNDS (25) rando
 	  --gtest_filter='*ChangedBlocksLiveTest*'
 	@PITR_ORACLE_ROUNDS=$(ROUNDS) scripts/as_test_user.sh build/dev/tests/integration_test \
 	  --gtest_filter='*IncrementalOracleTest*'
+
+soak: ## run the agent as a service for ten minutes, and fifty clusters in one agent
+	@scripts/setup.sh test
+	@scripts/build.sh dev $(JOBS)
+	@scripts/as_test_user.sh build/dev/tests/long_test --gtest_filter='ServiceTest*:FleetTest*'
 
 package: build ## make a Debian package in build/package (TEST=1: and try it in a fresh Debian)
 	@scripts/setup.sh package

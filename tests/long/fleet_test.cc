@@ -18,7 +18,9 @@ constexpr int kUnreachable = 10;
 
 // User and system time of all threads, in seconds.
 double processor_seconds(pid_t process) {
-  const auto text = must(read_text_file(fmt::format("/proc/{}/stat", process)));
+  std::ifstream file(fmt::format("/proc/{}/stat", process));
+  std::string text;
+  std::getline(file, text);
   std::istringstream fields(text.substr(text.rfind(')') + 2));
   std::string skipped;
   for (int field = 3; field < 14; ++field) fields >> skipped;
@@ -51,9 +53,10 @@ TEST(FleetTest, FiftyIdleClustersCostLittle) {
   }
   const PortLease closed = must(PortLease::take());
   for (int i = 0; i < kUnreachable; ++i) {
-    clusters += i % 2 == 0 ? fmt::format("  away{}: {{connection: \"host=/nowhere\"}}\n", i)
-                           : fmt::format("  away{}: {{connection: \"host=127.0.0.1 port={}\"}}\n",
-                                         i, closed.port());
+    const auto where = i % 2 == 0 ? std::string("host=/nowhere")
+                                  : fmt::format("host=127.0.0.1 port={}", closed.port());
+    clusters +=
+        fmt::format("  away{}: {{connection: \"{} connect_timeout={}\"}}\n", i, where, 10 + i);
   }
   // Backups of idle servers are no part of being idle; all else is as it is by default.
   PitrSite site("", {}, "{backup: never, independent: never}");
