@@ -107,11 +107,12 @@ Result<pid_t> spawn(std::vector<std::string> arguments, const Event& event, int 
   return pid;
 }
 
-// What is there now; the first part is kept.
+// What is there now, at most a pipe full: who never stops writing must not keep us from looking at
+// the time. The first part is kept.
 void read_some(int fd, std::string& output) {
   std::array<char, 4096> bytes{};
   ssize_t count = 0;
-  while ((count = ::read(fd, bytes.data(), bytes.size())) > 0) {
+  for (int i = 0; i < 16 && (count = ::read(fd, bytes.data(), bytes.size())) > 0; ++i) {
     const auto room = kKeptOutput - std::min(kKeptOutput, output.size());
     output.append(bytes.data(), std::min(room, static_cast<std::size_t>(count)));
   }

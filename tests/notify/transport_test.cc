@@ -243,6 +243,8 @@ TEST(CommandHook, GetsTheEventAndItsTroubleIsTold) {
   const auto failed = run("yes no | head -c 100000; exit 3");
   EXPECT_THAT(failed.error().message(), HasSubstr("exits with 3: no\n"));
   EXPECT_LT(failed.error().message().size(), 3000u);
+  const auto endless = run("exec yes", Milliseconds(300));
+  EXPECT_THAT(endless.error().message(), HasSubstr("takes longer"));
   // With all that it started.
   const auto late = run(fmt::format("sleep 1000 & echo $! > {}/pid; wait", home.path().string()),
                         Milliseconds(500));
