@@ -30,13 +30,16 @@ static Result<File> lock(const Path& path) {
       .with_hint("look at \"pitr keys list\" before you do it again");
 }
 
-// Whole and durable, or not there: a crash leaves no half of a key.
-static Result<void> write_key(const Path& path, const KeyEncryptionKey& key,
-                              const struct stat& like, unsigned mode) {
+Result<void> write_key_file(const Path& path, const KeyEncryptionKey& key) {
   auto text = key.to_text();
   auto written = write_file_durably(path, as_bytes(text), 0600);
   wipe(text);
-  TRY(std::move(written));
+  return written;
+}
+
+static Result<void> write_key(const Path& path, const KeyEncryptionKey& key,
+                              const struct stat& like, unsigned mode) {
+  TRY(write_key_file(path, key));
   auto file = TRY(File::open(path, O_RDONLY));
   if (::fchown(file.fd(), like.st_uid, like.st_gid) != 0 || ::fchmod(file.fd(), mode) != 0) {
     return Error::from_errno(errno, "giving " + path.native() + " the owner of the key file");
@@ -84,10 +87,7 @@ Result<KeyEncryptionKey> read_or_create_key_file(const Path& file) {
   if (error) return Error::from_errno(error.value(), "looking for " + file.native());
   if (is_there) return read_key_file(file);
   auto key = TRY(KeyEncryptionKey::generate());
-  auto text = key.to_text();
-  auto written = write_file_durably(file, as_bytes(text), 0600);
-  wipe(text);
-  TRY(std::move(written));
+  TRY(write_key_file(file, key));
   return key;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/key_file.h"
 #include "common/log.h"
 #include "storage/local/local_storage.h"
 
@@ -81,8 +82,7 @@ static Result<bool> make_key_file(const EncryptionConfig& config, bool repositor
   }
   const auto key = TRY(KeyEncryptionKey::generate());
   TRY(create_directories_durably(path.parent_path(), 0750));
-  const std::string text = key.to_text();
-  TRY(write_file_durably(path, as_bytes(text), 0600));
+  TRY(write_key_file(path, key));
   return true;
 }
 

@@ -14,13 +14,6 @@ static constexpr std::size_t kBase64Length = 44;
 static constexpr std::string_view kKeyHint =
     "a key is 32 bytes, as 64 hexadecimal digits or in base64; \"pitr init\" makes one";
 
-static std::string_view trimmed(std::string_view text) {
-  static constexpr std::string_view kSpace = " \t\r\n\f\v";
-  const auto first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
-
 static Result<Secret256> parse_base64(std::string_view digits) {
   SecretText padded{std::string(digits)};
   if (padded.text().size() == kBase64Length - 1) padded.text() += '=';
@@ -36,7 +29,7 @@ static Result<Secret256> parse_base64(std::string_view digits) {
 }
 
 Result<KeyEncryptionKey> KeyEncryptionKey::parse(std::string_view text) {
-  const auto digits = trimmed(text);
+  const auto digits = without_white_space_around(text);
   if (digits.size() != kHexLength) {
     auto secret = TRY(parse_base64(digits));
     return KeyEncryptionKey(std::move(secret));

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "codec/aes_gcm.h"
+#include "codec/constant_time.h"
 #include "codec/digest.h"
 
 namespace pitr {
@@ -61,7 +62,7 @@ Result<Secret256> Secret256::from_bytes(ByteView bytes) {
 }
 
 bool Secret256::same_as(const Secret256& other) const {
-  return CRYPTO_memcmp(bytes_.data(), other.bytes_.data(), bytes_.size()) == 0;
+  return equal_in_constant_time(bytes_, other.bytes_);
 }
 
 std::uint32_t day_of(Timestamp time) {

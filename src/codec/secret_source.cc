@@ -65,7 +65,7 @@ class Child {
 };
 }  // namespace
 
-static std::string_view trimmed(std::string_view text) {
+std::string_view without_white_space_around(std::string_view text) {
   static constexpr std::string_view kSpace = " \t\r\n\f\v";
   const auto first = text.find_first_not_of(kSpace);
   if (first == std::string_view::npos) return {};
@@ -131,7 +131,8 @@ static Result<SecretText> read_file(const Path& path, const std::string& what) {
   }
   SecretText text(std::string(kTextLimit, '\0'));
   const auto size = TRY(opened->read_at(bytes_of(text), 0));
-  return SecretText(std::string(trimmed(std::string_view(text.text()).substr(0, size))));
+  return SecretText(
+      std::string(without_white_space_around(std::string_view(text.text()).substr(0, size))));
 }
 
 static Result<SecretText> read_environment(const std::string& variable, const std::string& what) {
@@ -141,7 +142,7 @@ static Result<SecretText> read_environment(const std::string& variable, const st
                                      variable))
         .with_hint(fmt::format("set it to the {}", what));
   }
-  return SecretText(std::string(trimmed(value)));
+  return SecretText(std::string(without_white_space_around(value)));
 }
 
 static Result<SecretText> run_command(const std::string& command, const std::string& what,
@@ -167,7 +168,8 @@ static Result<SecretText> run_command(const std::string& command, const std::str
         .with_hint(fmt::format(
             "run the configuration's {}_command by hand, as the user that runs pitr", what));
   }
-  return SecretText(std::string(trimmed(std::string_view(text.text()).substr(0, size))));
+  return SecretText(
+      std::string(without_white_space_around(std::string_view(text.text()).substr(0, size))));
 }
 
 static Result<SecretText> read_text(const SecretSource& source, const std::string& what,

@@ -4,6 +4,7 @@
 
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "common/clock.h"
 #include "common/result.h"
@@ -32,6 +33,9 @@ class SecretText {
  private:
   std::string text_;
 };
+
+// As people leave it around a secret: a newline at the end of a file, blanks of a copy.
+std::string_view without_white_space_around(std::string_view text);
 
 // The text, without space around it; at most 4 KiB. `what` names it in messages ("key",
 // "password"): they never hold the secret, nor the command, which may have a token in it. kDenied
