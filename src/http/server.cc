@@ -79,8 +79,17 @@ class Server::Impl {
       auto accepted = accepted_.pop(stop_.get_token());
       if (!accepted || !*accepted) return;
       busy_.fetch_add(1);
-      serve(std::move(**accepted));
+      serve_guarded(std::move(**accepted));
       busy_.fetch_sub(1);
+    }
+  }
+
+  // Whatever a client makes a library throw costs him his connection, and nobody else anything.
+  void serve_guarded(UniqueFd connection) {
+    try {
+      serve(std::move(connection));
+    } catch (const std::exception& exception) {
+      log::error("a connection was dropped: {}", exception.what());
     }
   }
 

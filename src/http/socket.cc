@@ -16,6 +16,8 @@ namespace pitr::http {
 namespace {
 
 constexpr Milliseconds kGraceAfterStop{1'000};
+// In which the other side has to read all of what is written at once, however steadily it reads.
+constexpr int kMostTimeouts = 6;
 
 // Waits for `events`. True: they came (or the connection broke); false: the deadline did, or wake.
 enum class Waited { kReady, kDeadline, kWoken };
@@ -38,6 +40,10 @@ class SocketStream final : public ByteStream {
 
   Result<std::size_t> read_some(std::span<char> into, SteadyTime deadline) override {
     for (;;) {
+      // Also where there is always something to read.
+      if (std::chrono::steady_clock::now() >= deadline) {
+        return Error::transient("nothing came in time");
+      }
       switch (wait_for(fd_.get(), POLLIN, deadline, wake_.fd())) {
         case Waited::kWoken:
           return Error::cancelled("stopped");
@@ -54,13 +60,14 @@ class SocketStream final : public ByteStream {
   }
 
   Result<void> write_all(std::string_view bytes, Milliseconds timeout) override {
+    const auto last = std::chrono::steady_clock::now() + kMostTimeouts * timeout;
     while (!bytes.empty()) {
       const ssize_t count =
           ::send(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       if (count >= 0) {
         bytes.remove_prefix(static_cast<std::size_t>(count));
       } else if (errno == EAGAIN) {
-        TRY(wait_until_writable(std::chrono::steady_clock::now() + timeout));
+        TRY(wait_until_writable(std::min(std::chrono::steady_clock::now() + timeout, last)));
       } else if (errno != EINTR) {
         return Error::transient(fmt::format("the connection broke: {}", std::strerror(errno)));
       }

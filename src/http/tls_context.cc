@@ -61,11 +61,15 @@ Result<void> use_own(SSL_CTX* context, const TlsFiles& files) {
 
 Result<void> require_clients_of(SSL_CTX* context, const Path& client_ca) {
   TRY(require_readable(client_ca, "client_ca"));
-  auto* names = SSL_load_client_CA_file(client_ca.c_str());
-  if (names == nullptr || SSL_CTX_load_verify_file(context, client_ca.c_str()) != 1) {
+  const auto free_names = [](STACK_OF(X509_NAME) * names) {
+    sk_X509_NAME_pop_free(names, X509_NAME_free);
+  };
+  std::unique_ptr<STACK_OF(X509_NAME), decltype(free_names)> names(
+      SSL_load_client_CA_file(client_ca.c_str()), free_names);
+  if (!names || SSL_CTX_load_verify_file(context, client_ca.c_str()) != 1) {
     return unusable(client_ca, "certificate", "it must be PEM");
   }
-  SSL_CTX_set_client_CA_list(context, names);  // takes it
+  SSL_CTX_set_client_CA_list(context, names.release());
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   return {};
 }

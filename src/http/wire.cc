@@ -19,6 +19,8 @@ using ResponseParser = beast::response_parser<beast::string_body>;
 
 constexpr std::size_t kReadBytes = 16 * 1024;
 constexpr std::size_t kResponseHeaderBytes = 16 * 1024;
+// A field of 64 KiB or more makes Beast throw.
+constexpr std::size_t kLongestUnparsed = 32 * 1024;
 // boost::none would be no limit, but Beast 1.74 then refuses every body with a length.
 constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
 
@@ -33,7 +35,11 @@ boost::system::error_code feed(Parser& parser, std::string& received) {
     const std::size_t used =
         parser.put(boost::asio::const_buffer(received.data(), received.size()), failure);
     received.erase(0, used);
-    if (failure == beast::error::need_more) return {};
+    if (failure == beast::error::need_more) {
+      // Beast knows no limit for the lines before a chunk and for the fields behind the last one.
+      return received.size() > kLongestUnparsed ? beast::error::header_limit
+                                                : boost::system::error_code();
+    }
     if (failure || used == 0) break;
   }
   return failure;
@@ -84,17 +90,25 @@ IncomingRequest refuse(const boost::system::error_code& failure) {
   return refuse(400, fmt::format("not an HTTP request: {}", failure.message()));
 }
 
-IncomingRequest request_of(RequestParser& parser) {
+// What follows a body that ends otherwise than chunked or by its length would be taken for the next
+// request, by this server or by one before it.
+bool has_other_encoding(const RequestParser& parser) {
+  return parser.get().count(beast::field::transfer_encoding) > 0 && !parser.chunked();
+}
+
+// headers: those before the body; fields behind it count for nothing.
+IncomingRequest request_of(RequestParser& parser, Headers headers) {
   auto message = parser.release();
   const auto target = message.target();
   const auto method = message.method_string();
   auto request = Request::create({method.data(), method.size()}, {target.data(), target.size()},
                                  std::move(message.body()));
   if (!request) return refuse(400, request.error().message());
-  request->headers = headers_of(message);
+  request->headers = std::move(headers);
   IncomingRequest result;
+  // Answers to HEAD have a body here, which its client would take for the next answer.
+  result.keep_alive = message.keep_alive() && message.method() != beast::verb::head;
   result.request = std::move(*request);
-  result.keep_alive = message.keep_alive();
   result.chunked_allowed = message.version() >= 11;
   return result;
 }
@@ -120,12 +134,17 @@ IncomingRequest Wire::read_request(const RequestLimits& limits) {
   parser.eager(false);
   bool waiting = received_.empty();
   bool continued = false;
+  Headers headers;
   SteadyTime deadline = waiting ? limits.first_byte_deadline
                                 : std::chrono::steady_clock::now() + limits.request_timeout;
   for (;;) {
     const bool had_header = parser.is_header_done();
     if (const auto failure = feed(parser, received_)) return refuse(failure);
-    if (parser.is_done()) return request_of(parser);
+    if (!had_header && parser.is_header_done()) {
+      if (has_other_encoding(parser)) return refuse(400, "the body's transfer encoding is unknown");
+      headers = headers_of(parser.get());
+    }
+    if (parser.is_done()) return request_of(parser, std::move(headers));
     if (!had_header && parser.is_header_done() && !received_.empty()) continue;
     if (!continued && expects_continue(parser)) {
       continued = true;

@@ -130,6 +130,61 @@ TEST_F(ServerTest, WhatIsTooLongIsRefused) {
   EXPECT_EQ(large->status, 413);
 }
 
+// Beast has no limits for what stands between and behind chunks, and throws at the longest fields.
+TEST_F(ServerTest, NothingIsReadWithoutEndBesideTheBody) {
+  start();
+  const std::string chunked = "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const auto trailer = [&](std::size_t size) {
+    return chunked + "0\r\nX: " + std::string(size, 'a') + "\r\n\r\n";
+  };
+  EXPECT_THAT(exchange(trailer(100)), StartsWith("HTTP/1.1 200"));
+  for (const std::size_t size : {60'000, 70'000, 2'000'000}) {
+    EXPECT_THAT(exchange(trailer(size)), StartsWith("HTTP/1.1 431")) << size;
+  }
+  EXPECT_THAT(exchange(chunked + "1;" + std::string(2'000'000, 'a')), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(exchange(chunked + "0\r\n" + std::string(2'000'000, 'a')),
+              StartsWith("HTTP/1.1 431"));
+  EXPECT_TRUE(client().send(request("GET", "/hello/x")));
+}
+
+TEST_F(ServerTest, FieldsBehindTheBodyCountForNothing) {
+  start();
+  EXPECT_THAT(
+      exchange("POST /echo HTTP/1.1\r\nX-Before: first \r\nConnection: close\r\n"
+               "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Before: second\r\n\r\n"),
+      HasSubstr("\r\n\r\nfirstok"));
+}
+
+// What such a request's end is, two servers could see differently.
+TEST_F(ServerTest, ABodyWhoseEndIsUnclearIsRefused) {
+  start();
+  for (const std::string encoding : {"gzip", "xchunked", "chunked, identity"}) {
+    for (const std::string length : {"", "Content-Length: 2\r\n"}) {
+      EXPECT_THAT(exchange("POST /echo HTTP/1.1\r\nTransfer-Encoding: " + encoding + "\r\n" +
+                           length + "\r\nok"),
+                  StartsWith("HTTP/1.1 400"))
+          << encoding << length;
+    }
+  }
+  const auto head = exchange("HEAD /hello/a HTTP/1.1\r\n\r\nGET /hello/b HTTP/1.1\r\n\r\n");
+  EXPECT_THAT(head, HasSubstr("Connection: close"));
+  EXPECT_THAT(head, testing::Not(HasSubstr("\"b\"")));
+}
+
+// The request is never whole, and there is always something to read.
+TEST_F(ServerTest, AClientThatNeverStopsSendingIsRefusedAtTheDeadline) {
+  options_.limits.request_timeout = Milliseconds(200);
+  options_.limits.body_bytes = std::size_t{1} << 40;
+  router_.add("POST", "/drop", [](const Request&) { return Response(); });
+  start();
+  RawConnection connection(options_.socket_path);
+  connection.send("POST /drop HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const std::jthread sending([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) connection.send("1\r\nx\r\n");
+  });
+  EXPECT_THAT(connection.read_until("\r\n"), StartsWith("HTTP/1.1 408"));
+}
+
 TEST_F(ServerTest, AClientThatExpectsContinueIsAsked) {
   start();
   RawConnection connection(options_.socket_path);
