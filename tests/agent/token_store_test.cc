@@ -161,6 +161,27 @@ TEST_F(TokenStoreTest, WhereOtherMachinesReachNoTokenHelps) {
   EXPECT_THAT(refused.body, HasSubstr("in plain text"));
 }
 
+TEST_F(TokenStoreTest, OnlySomeMayWaitAtATime) {
+  ApiGate gate({.tokens = file_}, clock_, counters_);
+  http::Request request;
+  request.peer_address = "192.0.2.1";
+  request.headers["authorization"] = "Bearer " + add("grafana", Role::kViewer);
+  request.query["wait"] = "30";
+  std::vector<bool> waits;
+  // Each calls the next one while it waits itself.
+  ApiRoute route{"GET", "/v1/events", Role::kViewer, Reach::kAnywhere, {}};
+  route.handler = [&](const ApiCall& call) {
+    waits.push_back(call.may_wait);
+    if (waits.size() < 6) gate.serve(route, request);
+    return http::Response();
+  };
+  EXPECT_EQ(gate.serve(route, request).status, 200);
+  EXPECT_THAT(waits, testing::ElementsAre(true, true, true, true, false, false));
+  waits.clear();
+  gate.serve(route, request);
+  EXPECT_TRUE(waits.front()) << "the places came back";
+}
+
 TEST_F(TokenStoreTest, TheGateStopsAFlood) {
   ApiGate gate({.tokens = file_}, clock_, counters_);
   http::Request request;

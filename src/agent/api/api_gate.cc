@@ -73,7 +73,9 @@ http::Response ApiGate::call(const ApiRoute& route, const http::Request& request
         Error::denied(fmt::format("{} is {}, and this takes the role {}", caller.name,
                                   to_string(caller.role), to_string(route.least_role))));
   }
-  return limit_long_work(route.handler({request, caller}));
+  const bool wants_to_wait = !request.query_value("wait").empty();
+  const auto place = wants_to_wait ? take_place() : nullptr;
+  return limit_long_work(route.handler({request, caller, place != nullptr}));
 }
 
 // The same for no token, a wrong one, an expired one, and without any token in the file.
@@ -88,17 +90,26 @@ http::Response ApiGate::unauthenticated(const http::Request& request) {
   return response;
 }
 
-http::Response ApiGate::limit_long_work(http::Response response) {
-  if (!response.stream) return response;
+// Given back with its last copy; null where all are taken.
+std::shared_ptr<void> ApiGate::take_place() {
   if (long_work_->fetch_add(1) >= kMostLongWork) {
     long_work_->fetch_sub(1);
+    return nullptr;
+  }
+  // Not of null, which would be the same as none.
+  return {long_work_.get(), [counter = long_work_](void*) { --*counter; }};
+}
+
+http::Response ApiGate::limit_long_work(http::Response response) {
+  if (!response.stream) return response;
+  const auto held = take_place();
+  if (!held) {
     auto refusal = http::Response::of(
         Error::transient("the API watches as much work as it can; try again later"));
     refusal.headers["retry-after"] = "60";
     return refusal;
   }
   // Ends with the last copy of the response.
-  const std::shared_ptr<void> held(nullptr, [counter = long_work_](void*) { --*counter; });
   response.stream = [held, stream = std::move(response.stream)](http::ResponseStream& into) {
     return stream(into);
   };

@@ -41,6 +41,7 @@ class ApiGate {
   http::Response answer(const ApiRoute& route, const http::Request& request);
   http::Response call(const ApiRoute& route, const http::Request& request, const Caller& caller);
   http::Response unauthenticated(const http::Request& request);
+  std::shared_ptr<void> take_place();
   http::Response limit_long_work(http::Response response);
   void log_refusal(const http::Request& request);
 

@@ -18,6 +18,7 @@ namespace pitr {
 struct ApiCall {
   const http::Request& request;
   const Caller& caller;
+  bool may_wait = true;  // else the answer is what there is now
 };
 
 enum class Reach : std::uint8_t {

@@ -33,7 +33,8 @@ bool may_see(const Caller& caller, const Event& event) {
 Result<nlohmann::json> events(const EventLog& log, const ApiCall& call) {
   auto after = TRY(number(call.request, "after", 0, ~std::uint64_t{0}));
   const auto limit = TRY(number(call.request, "limit", 100, kMostEvents));
-  const auto wait = TRY(number(call.request, "wait", 0, kLongestWait));
+  const auto asked_wait = TRY(number(call.request, "wait", 0, kLongestWait));
+  const auto wait = call.may_wait ? asked_wait : 0;
   // Numbers begin anew with the agent.
   if (after > log.last_number()) after = 0;
   const auto deadline = std::chrono::steady_clock::now() + Seconds(wait);

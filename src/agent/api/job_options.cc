@@ -16,6 +16,15 @@ static std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+// For a message. Writing out lists within lists takes a stack as deep as they are.
+static std::string shown(const Json& value) {
+  static constexpr std::size_t kLongestShown = 100;
+  if (value.is_structured()) return value.is_array() ? "[...]" : "{...}";
+  auto text = dump(value);
+  if (text.size() > kLongestShown) text = text.substr(0, kLongestShown) + "...";
+  return text;
+}
+
 static bool is_text(const Json& value, std::size_t longest) {
   return value.is_string() && value.get_ref<const std::string&>().size() <= longest;
 }
@@ -33,7 +42,7 @@ static Result<void> read_members(std::string_view body, std::string_view job, Ta
   for (const auto& [name, value] : json.items()) {
     if (take(name, value)) continue;
     return Error::invalid(
-        fmt::format("{} cannot be asked for with {} = {}", job, name, dump(value)));
+        fmt::format("{} cannot be asked for with {} = {}", job, name.substr(0, 100), shown(value)));
   }
   return {};
 }

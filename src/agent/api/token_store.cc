@@ -11,7 +11,7 @@ static bool is_same_file(const struct stat& a, const struct stat& b) {
          a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
 }
 
-// Caller holds the lock. What is wrong with the file is logged once for each state of it.
+// Caller holds the lock. What is wrong with the file is logged once.
 void TokenStore::look() {
   struct stat now{};
   if (::stat(file_.c_str(), &now) != 0) now = {};
@@ -21,10 +21,16 @@ void TokenStore::look() {
   auto tokens = read_token_file(file_);
   if (tokens) {
     tokens_ = std::move(*tokens);
-  } else if (tokens.error().kind() != ErrorKind::kNotFound) {
-    log::error("the API takes no token: {}{}{}", tokens.error().message(),
-               tokens.error().hint().empty() ? "" : "; ", tokens.error().hint());
+    problem_.clear();
+    return;
   }
+  const auto& error = tokens.error();
+  // Such as no descriptor left: the file itself may be right.
+  if (error.kind() == ErrorKind::kTransient) seen_ = {};
+  if (error.kind() == ErrorKind::kNotFound || error.message() == problem_) return;
+  problem_ = error.message();
+  log::error("the API takes no token: {}{}{}", problem_, error.hint().empty() ? "" : "; ",
+             error.hint());
 }
 
 std::optional<Caller> TokenStore::authenticate(std::string_view token_text) {

@@ -28,8 +28,9 @@ class TokenStore {
   const Path file_;
   const Clock& clock_;
   std::mutex mutex_;
-  struct stat seen_{};  // guarded, as is the next
+  struct stat seen_{};  // guarded, as are the next
   std::vector<ApiToken> tokens_;
+  std::string problem_;  // that was logged
 };
 
 }  // namespace pitr
