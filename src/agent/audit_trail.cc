@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <mutex>
 
 #include "agent/host.h"
 #include "common/log.h"
@@ -41,6 +42,8 @@ AuditEntry audit_entry(AuditedOperation operation, std::string cluster, const As
 }
 
 static void write_to_journal(const std::string& line) {
+  static std::mutex mutex;  // of another thread's closelog() in between, the name would be lost
+  const std::lock_guard lock(mutex);
   ::openlog("pitr-audit", LOG_PID, LOG_AUTHPRIV);
   ::syslog(LOG_INFO, "%s", line.c_str());
   ::closelog();

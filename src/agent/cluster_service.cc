@@ -356,12 +356,16 @@ Result<ExpireReport> ClusterService::expire_in_turn(const AskedBy& asked_by) {
 // --------------------------------------------------------------------------------------
 
 void ClusterService::note_check(CheckReport report) {
-  static const Findings kNone;
-  std::lock_guard lock(mutex_);
-  const Findings& before = check_ ? check_->findings : kNone;
-  log_changes(config_.name, before, report.findings);
-  events_.check_ended(before, report.findings);
-  check_ = std::move(report);
+  Findings before;
+  const Findings after = report.findings;
+  {
+    std::lock_guard lock(mutex_);
+    if (check_) before = std::move(check_->findings);
+    check_ = std::move(report);
+  }
+  // Without the lock: who is told may keep others waiting.
+  log_changes(config_.name, before, after);
+  events_.check_ended(before, after);
 }
 
 // ---- Status

@@ -12,9 +12,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <optional>
 
 #include "codec/keyring.h"
 #include "common/file.h"
+#include "common/retry.h"
 
 namespace pitr {
 
@@ -47,15 +49,16 @@ class Child {
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
   ~Child() {
-    if (pid_ > 0) {
-      ::kill(-pid_, SIGKILL);
-      wait();
-    }
-  }
-  int wait() {
+    if (pid_ <= 0) return;
+    ::kill(-pid_, SIGKILL);
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
+  }
+  // nullopt: it runs on.
+  std::optional<int> look() {
+    int status = 0;
+    if (::waitpid(pid_, &status, WNOHANG) != pid_) return std::nullopt;
     pid_ = 0;
     return status;
   }
@@ -112,6 +115,19 @@ static Result<std::size_t> read_output(int fd, MutableByteView into, SteadyTime 
   return Error::invalid(fmt::format("the {0} command prints more than a {0}", what));
 }
 
+// One may close its output and not end.
+static Result<int> wait_for_end(Child& child, SteadyTime deadline, const std::string& what,
+                                const std::stop_token& stop) {
+  static constexpr Milliseconds kShortest{1}, kLongest{50};
+  for (auto pause = kShortest;; pause = std::min(2 * pause, kLongest)) {
+    if (const auto status = child.look()) return *status;
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return Error::denied(fmt::format("the {} command takes too long", what));
+    }
+    if (!sleep_for(pause, stop)) return Error::cancelled("a stop was asked for");
+  }
+}
+
 static MutableByteView bytes_of(SecretText& text) {
   return {reinterpret_cast<std::uint8_t*>(text.text().data()), text.text().size()};
 }
@@ -157,7 +173,7 @@ static Result<SecretText> run_command(const std::string& command, const std::str
   input.reset();
   SecretText text(std::string(kTextLimit, '\0'));
   const auto size = TRY(read_output(output.get(), bytes_of(text), deadline, what, stop));
-  const int status = child.wait();
+  const int status = TRY(wait_for_end(child, deadline, what, stop));
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     return Error::denied(WIFEXITED(status)
                              ? fmt::format("there is no {0}: the {0} command exits with {1}", what,

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "codec/digest.h"
 
@@ -53,6 +54,19 @@ TEST(SecretSource, MessagesHoldNoSecret) {
   EXPECT_EQ(
       read_secret({Kind::kCommand, "exec sleep 1000"}, "password", Seconds(0)).error().message(),
       "the password command takes too long");
+}
+
+TEST(SecretSource, ACommandThatClosesItsOutputAndStaysIsNotWaitedFor) {
+  const SecretSource lingering{Kind::kCommand, "echo hush; exec >&-; sleep 1000"};
+  EXPECT_EQ(read_secret(lingering, "password", Seconds(1)).error().message(),
+            "the password command takes too long");
+  std::stop_source stop;
+  std::jthread stopping([&] {
+    std::this_thread::sleep_for(Milliseconds(100));
+    stop.request_stop();
+  });
+  EXPECT_EQ(read_secret(lingering, "password", Seconds(1000), stop.get_token()).error().kind(),
+            ErrorKind::kCancelled);
 }
 
 }  // namespace
