@@ -42,6 +42,29 @@ InPlaceJournal journal_of(const RestorePlan& plan, const RewriteView& view) {
   return journal;
 }
 
+// One that can't be read may have said anything.
+Result<std::optional<InPlaceJournal>> any_journal(const Path& data_directory) {
+  auto journal = read_journal(data_directory);
+  if (journal.has_value() || journal.error().kind() != ErrorKind::kCorrupt) return journal;
+  InPlaceJournal unreadable;
+  unreadable.writes_failed = true;
+  return std::optional(std::move(unreadable));
+}
+
+Trust trust_after(const std::optional<InPlaceJournal>& interrupted) {
+  if (!interrupted) return Trust::kCache;
+  return interrupted->writes_failed ? Trust::kNothing : Trust::kDisk;
+}
+
+// What an interrupted rewrite knew of the cluster as it was, and of the disk, still holds.
+void go_on_from(const std::optional<InPlaceJournal>& interrupted, InPlaceJournal& journal) {
+  if (!interrupted) return;
+  journal.timeline = interrupted->timeline;
+  journal.end = interrupted->end;
+  journal.undo = interrupted->undo;
+  journal.writes_failed = interrupted->writes_failed;
+}
+
 Result<bool> has_digests(const IncarnationStore& store, const BackupManifest& backup) {
   const auto digests = TRY(BlockDigests::open(store, backup));
   return digests.any();
@@ -72,6 +95,10 @@ Result<std::vector<PlaceState>> inspect_any_places(const Path& data_directory,
 Result<PreparedRewrite> prepare_delta(const IncarnationStore& store, const RestorePlan& plan,
                                       const RewritePlaces& places, bool force, Observer& observer) {
   const auto expected = plan.backup.incarnation.system_identifier;
+  const auto interrupted = TRY(any_journal(places.data_directory));
+  // In this order: one that starts from here on writes pg_control.
+  auto control = TRY(control_bytes(places.data_directory));
+  TRY(check_no_server(places.data_directory));
   const auto present = read_control_file(places.data_directory);
   if (present.has_value() && present->system_identifier != expected && !force) {
     return Error::conflict(fmt::format("{} is another cluster's: its system identifier is {}, not "
@@ -84,13 +111,16 @@ Result<PreparedRewrite> prepare_delta(const IncarnationStore& store, const Resto
   evidence.unknown_history = "the directory's history is not known";
   evidence.has_digests = TRY(has_digests(store, plan.backup));
   const auto choice = choose_rewrite_mode(evidence);
-  const ComparisonRequest request{inventory_of(places, false), places.workers, nullptr};
+  const ComparisonRequest request{inventory_of(places, false), places.workers,
+                                  trust_after(interrupted), nullptr};
   auto comparison = TRY(compare_directory(store, plan.backup, request, observer));
   RewriteView view;
   view.kind = "delta";
   describe(view, plan, choice, comparison);
   auto journal = journal_of(plan, view);
-  return PreparedRewrite{{std::move(comparison), std::move(journal)}, std::move(view)};
+  go_on_from(interrupted, journal);
+  return PreparedRewrite{{std::move(comparison), std::move(journal), std::move(control)},
+                         std::move(view)};
 }
 
 Result<InPlaceRestore> InPlaceRestore::open(const IncarnationStore& store, WalArchive& archive,
@@ -164,17 +194,16 @@ Result<PreparedRewrite> InPlaceRestore::prepare(const RestorePlan& plan,
   const auto choice = choose_rewrite_mode(evidence);
   const bool by_facts = choice.mode == RewriteMode::kByFacts;
   const ComparisonRequest request{inventory_of(places, true), places.workers,
+                                  trust_after(cluster_.interrupted),
                                   by_facts ? &*changed_ : nullptr};
   auto comparison = TRY(compare_directory(*store_, plan.backup, request, observer));
   describe(view, plan, choice, comparison);
   auto journal = journal_of(plan, view);
   journal.timeline = cluster_.timeline;
   if (wal_) journal.end = wal_->end;
-  if (cluster_.interrupted) {
-    journal.end = cluster_.interrupted->end;
-    journal.undo = cluster_.interrupted->undo;
-  }
-  return PreparedRewrite{{std::move(comparison), std::move(journal)}, std::move(view)};
+  go_on_from(cluster_.interrupted, journal);
+  return PreparedRewrite{{std::move(comparison), std::move(journal), cluster_.control_bytes},
+                         std::move(view)};
 }
 
 std::string InPlaceRestore::why_no_safety() const {

@@ -137,15 +137,14 @@ Result<void> RestoreRun::choose_data_directory() {
                                        : "--dry-run shows the plan without one");
   }
   std::error_code failure;
-  const auto absolute = std::filesystem::absolute(*given, failure);
+  auto absolute = std::filesystem::absolute(*given, failure);
   if (failure) return Error::from_errno(failure.value(), given->string());
   data_directory_ = absolute.lexically_normal();
   if (!data_directory_->has_filename()) data_directory_ = data_directory_->parent_path();
-  if (rewrites && !arguments_.dry_run) return lock_data_directory();
-  return {};
+  return arguments_.dry_run ? Result<void>() : lock_data_directory();
 }
 
-// Two rewrites at once would each undo the other's checks.
+// Two restores at once would each undo the other's checks.
 Result<void> RestoreRun::lock_data_directory() {
   UniqueFd directory(::open(data_directory_->c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) {
@@ -236,6 +235,7 @@ std::string RestoreRun::undo_command(const BackupId& backup, TimelineId timeline
 }
 
 Result<void> RestoreRun::make_undoable(const RestorePlan& plan) {
+  if (rewrite_) TRY(check_same_control(*data_directory_, rewrite_->rewrite.control));
   if (!in_place_ || arguments_.no_safety || !rewrite_->rewrite.journal.undo.empty()) return {};
   auto taken = in_place_->take_safety_backup(plan, *rewrite_, rewrite_places(plan), host_name(),
                                              clock_, progress_);

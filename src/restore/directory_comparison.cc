@@ -112,7 +112,7 @@ void Comparer::add_ranges() {
       add_changed(i, *relation, *size);
       continue;
     }
-    if (!digests_.any()) {
+    if (!digests_.any() || request_.trust == Trust::kNothing) {
       result_.wanted.add_file(i);
       continue;
     }
@@ -126,6 +126,12 @@ void Comparer::add_ranges() {
 Result<void> Comparer::compare(const Range& range, BlockDigests& digests, Bytes& buffer) {
   const auto& row = result_.files[range.file];
   const auto file = TRY(File::open(place_of(row.path), O_RDONLY | O_NOFOLLOW));
+  // Drops what is clean: what could not be written back is, and is read from the disk then.
+  if (request_.trust == Trust::kDisk) {
+    (void)::posix_fadvise(file.fd(), static_cast<off_t>(range.first * kBlockSize),
+                          static_cast<off_t>((range.end - range.first) * kBlockSize),
+                          POSIX_FADV_DONTNEED);
+  }
   std::array<std::uint64_t, kReadBlocks> known{};
   for (auto first = range.first; first < range.end; first += kReadBlocks) {
     if (stop_.stop_requested()) return Error::cancelled("the restore was stopped");
@@ -193,7 +199,7 @@ Result<DirectoryComparison> compare_directory(const IncarnationStore& store,
   const auto digests = TRY(BlockDigests::open(store, backup));
   BlockSelection wanted(files);
   DirectoryComparison result{std::move(files), std::move(inventory), std::move(wanted)};
-  result.must_compare_bytes = !digests.any();
+  result.must_compare_bytes = !digests.any() && request.trust == Trust::kCache;
   TRY(Comparer(result, request, digests, observer, std::move(stop)).run());
   // Read by the restore itself, whatever is there.
   for (std::uint32_t i = 0; i < result.files.size(); ++i) {

@@ -31,9 +31,14 @@ struct DirectoryComparison {
   std::uint64_t missing_files = 0;   // of the backup, in the directory
 };
 
+// What is read of a directory. After an interrupted rewrite the cache may hold what was never
+// written; after one whose writes failed, nothing that is read tells what is on the disk.
+enum class Trust { kCache, kDisk, kNothing };
+
 struct ComparisonRequest {
   InventoryRequest places;
   unsigned workers = 2;
+  Trust trust = Trust::kCache;
   const wal::ChangedBlocks* changed = nullptr;  // since the backup's redo; null: by digest
 };
 

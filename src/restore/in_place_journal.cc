@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr int kVersion = 1;
 constexpr std::uint64_t kLongestJournal = 1 << 20;
+constexpr std::uint64_t kLongestControl = 64 << 10;
 
 Path control_file(const Path& data_directory) {
   return data_directory / "global" / "pg_control";
@@ -45,6 +46,7 @@ InPlaceJournal from_json(const json& object) {
   journal.mode = object.at("mode").get<std::string>();
   journal.reason = object.at("reason").get<std::string>();
   journal.undo = object.at("undo").get<std::string>();
+  journal.writes_failed = object.value("writes_failed", false);
   return journal;
 }
 
@@ -66,7 +68,8 @@ std::string to_json(const InPlaceJournal& journal) {
                        {"end", to_string(journal.end)},
                        {"mode", journal.mode},
                        {"reason", journal.reason},
-                       {"undo", journal.undo}};
+                       {"undo", journal.undo},
+                       {"writes_failed", journal.writes_failed}};
   return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
@@ -87,6 +90,7 @@ Result<std::optional<InPlaceJournal>> read_journal(const Path& data_directory) {
   std::error_code failure;
   // With pg_control in its place nothing was changed yet, or everything is done.
   if (fs::exists(control_file(data_directory), failure)) return std::nullopt;
+  if (failure) return Error::from_errno(failure.value(), control_file(data_directory).string());
   const auto path = journal_file(data_directory);
   const auto text = read_text_file(path, kLongestJournal);
   if (!text.has_value()) {
@@ -97,18 +101,40 @@ Result<std::optional<InPlaceJournal>> read_journal(const Path& data_directory) {
   return std::optional(std::move(journal));
 }
 
-Result<void> withdraw_control(const Path& data_directory) {
+Result<ControlBytes> control_bytes(const Path& data_directory) {
+  auto bytes = read_file(control_file(data_directory), kLongestControl);
+  if (bytes.has_value()) return ControlBytes(std::move(*bytes));
+  if (bytes.error().kind() == ErrorKind::kNotFound) return ControlBytes();
+  return std::move(bytes).error();
+}
+
+static Error changed_meanwhile(const Path& data_directory) {
+  return Error::conflict(
+             fmt::format("a server ran on {} after it was looked at, or it was restored",
+                         data_directory.string()))
+      .with_hint("nothing was touched; run the same command again");
+}
+
+Result<void> check_same_control(const Path& data_directory, const ControlBytes& seen) {
+  const auto now = TRY(control_bytes(data_directory));
+  if (now == seen) return {};
+  return changed_meanwhile(data_directory);
+}
+
+Result<void> withdraw_control(const Path& data_directory, const ControlBytes& seen) {
   TRY(check_no_server(data_directory));
+  TRY(check_same_control(data_directory, seen));
+  if (!seen) return {};
   const auto control = control_file(data_directory);
   const auto withdrawn = withdrawn_control_file(data_directory);
-  std::error_code failure;
-  if (!fs::exists(control, failure)) return {};
   TRY(move_durably(control, withdrawn));
-  // One that started in between has read it already.
+  // One that started in between has read it already; one that ended again has written it.
   auto still_none = check_no_server(data_directory);
-  if (still_none.has_value()) return {};
+  const auto bytes = read_file(withdrawn, kLongestControl);
+  if (still_none.has_value() && bytes.has_value() && *bytes == *seen) return {};
   TRY(move_durably(withdrawn, control));
-  return still_none;
+  TRY(std::move(still_none));
+  return bytes.has_value() ? changed_meanwhile(data_directory) : bytes.error();
 }
 
 Result<void> remove_journal(const Path& data_directory) {

@@ -25,6 +25,8 @@ struct InPlaceJournal {
   std::string mode;     // for people: "by facts", "by digest"
   std::string reason;   // for people
   std::string undo;     // the command that brings it back; empty: there is none
+  // Writing failed: what reads like the backup may be in memory only, and nothing there counts.
+  bool writes_failed = false;
   friend bool operator==(const InPlaceJournal&, const InPlaceJournal&) = default;
 };
 
@@ -38,8 +40,16 @@ Result<void> write_journal(const Path& data_directory, const InPlaceJournal& jou
 // nullopt: no rewrite was interrupted here. kCorrupt: one was, and its journal can't be read.
 Result<std::optional<InPlaceJournal>> read_journal(const Path& data_directory);
 
-// Moves pg_control away, durably. kConflict, and nothing has changed, where a server runs.
-Result<void> withdraw_control(const Path& data_directory);
+// pg_control's bytes as they are; nullopt: it isn't there. Each start and stop of a server changes
+// them, so that they tell whether what was found out about a directory still holds.
+using ControlBytes = std::optional<Bytes>;
+Result<ControlBytes> control_bytes(const Path& data_directory);
+// kConflict where it is another one than `seen`.
+Result<void> check_same_control(const Path& data_directory, const ControlBytes& seen);
+
+// Moves pg_control away, durably. kConflict, and nothing has changed, where a server runs, or ran
+// since `seen` was.
+Result<void> withdraw_control(const Path& data_directory, const ControlBytes& seen);
 // After the restored pg_control is there.
 Result<void> remove_journal(const Path& data_directory);
 

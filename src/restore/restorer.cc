@@ -47,7 +47,10 @@ class Restorer {
   Result<void> write_labels();
   Result<void> write_recovery_plan();
   Result<void> write_settings(const BackupContents& contents);
+  Result<void> open_file_systems();
   Result<void> sync_file_systems();
+  Result<void> write_everything(const BackupContents& contents, FileWriter& writer);
+  void note_failed_writes() const;
   Result<void> write_small_file(std::string_view name, std::string_view text);
   Result<void> finish(ByteView control);
   Result<void> go_on() const;
@@ -60,6 +63,7 @@ class Restorer {
   Observer& observer_;
   std::stop_token stop_;
   const std::string version_directory_;
+  std::vector<std::pair<Path, File>> file_systems_;
 };
 
 // Everything that can be wrong with the backup is found out before the target is touched.
@@ -116,7 +120,7 @@ Result<void> Restorer::prepare_rewrite(const BackupContents& contents) {
   // Before the first byte: what is there now is given back as far as it doesn't stay.
   TRY(check_disk_space(options_.data_directory, options_.tablespaces, contents.files()));
   TRY(write_journal(options_.data_directory, rewrite.journal));
-  TRY(withdraw_control(options_.data_directory));
+  TRY(withdraw_control(options_.data_directory, rewrite.control));
   TRY(make_data_directory());
   observer_.phase("removing what doesn't belong", 0);
   TRY(clear_restore_directory(options_.data_directory));
@@ -198,17 +202,28 @@ Result<void> Restorer::write_settings(const BackupContents& contents) {
   return write_small_file("recovery.signal", "");
 }
 
-Result<void> Restorer::sync_file_systems() {
+// Before anything is written: an error of writing back is told to those who have the file system
+// open by then, to each once.
+Result<void> Restorer::open_file_systems() {
   std::vector<Path> places = {options_.data_directory};
   for (const auto& place : options_.tablespaces) {
     if (!place.location.empty()) places.push_back(place.location);
   }
-  std::set<dev_t> synced;
+  std::error_code failure;
+  const auto wal = in_target("pg_wal");  // a link to elsewhere, maybe
+  if (std::filesystem::is_directory(wal, failure)) places.push_back(wal);
+  std::set<dev_t> opened;
   for (const auto& place : places) {
-    const auto directory = TRY(File::open(place, O_RDONLY | O_DIRECTORY));
+    auto directory = TRY(File::open(place, O_RDONLY | O_DIRECTORY));
     struct stat info{};
     if (::fstat(directory.fd(), &info) != 0) return Error::from_errno(errno, place.string());
-    if (!synced.insert(info.st_dev).second) continue;
+    if (opened.insert(info.st_dev).second) file_systems_.emplace_back(place, std::move(directory));
+  }
+  return {};
+}
+
+Result<void> Restorer::sync_file_systems() {
+  for (const auto& [place, directory] : file_systems_) {
     if (::syncfs(directory.fd()) != 0) {
       return Error::from_errno(errno, "syncing the file system of " + place.string());
     }
@@ -234,6 +249,26 @@ Result<void> Restorer::go_on() const {
   return {};
 }
 
+Result<void> Restorer::write_everything(const BackupContents& contents, FileWriter& writer) {
+  TRY(writer.create_all(options_.workers));
+  TRY(go_on());
+  TRY(writer.write_all(options_.workers, observer_, stop_));
+  TRY(write_labels());
+  TRY(write_recovery_plan());
+  TRY(write_settings(contents));
+  TRY(go_on());
+  observer_.phase("syncing", 0);
+  return sync_file_systems();
+}
+
+// What could not be written is still read as if it were, until the cache is dropped: the next
+// rewrite must not take it for what is on the disk.
+void Restorer::note_failed_writes() const {
+  auto journal = options_.rewrite->journal;
+  journal.writes_failed = true;
+  (void)write_journal(options_.data_directory, journal);  // the error that led here is told
+}
+
 Result<RestoreSummary> Restorer::run(const IncarnationStore& store) {
   const auto* rewrite = options_.rewrite;
   observer_.phase("reading the backup's tables", 0);
@@ -249,6 +284,7 @@ Result<RestoreSummary> Restorer::run(const IncarnationStore& store) {
     TRY(make_data_directory());
   }
   TRY(link_tablespaces());
+  TRY(open_file_systems());
 
   const auto existing = !rewrite                                 ? Existing::kNothing
                         : rewrite->comparison.must_compare_bytes ? Existing::kCompare
@@ -258,15 +294,11 @@ Result<RestoreSummary> Restorer::run(const IncarnationStore& store) {
       [this](const FileRow& row) { return is_restored_from_backup(row, options_.tablespaces); },
       existing);
   observer_.phase("restoring files", writer.piece_bytes());
-  TRY(writer.create_all(options_.workers));
-  TRY(go_on());
-  TRY(writer.write_all(options_.workers, observer_, stop_));
-  TRY(write_labels());
-  TRY(write_recovery_plan());
-  TRY(write_settings(*contents));
-  TRY(go_on());
-  observer_.phase("syncing", 0);
-  TRY(sync_file_systems());
+  auto written = write_everything(*contents, writer);
+  if (!written.has_value()) {
+    if (rewrite && written.error().kind() != ErrorKind::kCancelled) note_failed_writes();
+    return std::move(written).error();
+  }
   TRY(go_on());
   TRY(finish(control));
 

@@ -29,6 +29,7 @@ namespace pitr {
 struct Rewrite {
   DirectoryComparison comparison;  // of the directory as it is now
   InPlaceJournal journal;
+  ControlBytes control;  // from before the directory was looked at
 };
 
 struct RestoreOptions {

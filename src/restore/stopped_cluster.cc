@@ -98,8 +98,10 @@ Result<StoppedCluster> inspect_stopped_cluster(const Path& data_directory,
     return Error::invalid(data_directory.string() + " is not a data directory of PostgreSQL")
         .with_hint("--in-place puts a cluster's own directory back; --target-dir says which");
   }
+  // In this order: one that starts from here on writes pg_control.
+  auto seen = TRY(control_bytes(data_directory));
   TRY(check_no_server(data_directory));
-  StoppedCluster cluster{data_directory, {}, {}, std::move(journal), {}};
+  StoppedCluster cluster{data_directory, {}, {}, std::move(journal), std::move(seen), {}};
   cluster.control = TRY(cluster.interrupted ? read_withdrawn_control(data_directory)
                                             : read_control_file(data_directory));
   if (cluster.control.system_identifier != system_identifier) {

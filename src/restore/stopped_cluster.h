@@ -17,6 +17,7 @@ struct StoppedCluster {
   ControlFile control;  // where a rewrite was interrupted: the one from before
   TimelineId timeline;  // that its last WAL is on
   std::optional<InPlaceJournal> interrupted;
+  ControlBytes control_bytes;  // as they are; none where a rewrite was interrupted
   // Why what is on disk isn't a cluster that recovers by itself from its own WAL, such as a restore
   // that was never started; empty: it is.
   std::string not_whole;

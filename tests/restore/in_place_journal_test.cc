@@ -35,6 +35,7 @@ class InPlaceJournalTest : public testing::Test {
     ASSERT_TRUE(write_file_durably(directory_ / name, as_bytes(text)).has_value());
   }
   bool has(const Path& path) const { return fs::exists(path); }
+  ControlBytes control() const { return control_bytes(directory_).value(); }
 
   Path directory_;
   InPlaceJournal journal_;
@@ -47,7 +48,7 @@ TEST_F(InPlaceJournalTest, CountsOnlyWithoutPgControl) {
   ASSERT_TRUE(found.has_value());
   EXPECT_FALSE(found->has_value());
 
-  ASSERT_TRUE(withdraw_control(directory_).has_value());
+  ASSERT_TRUE(withdraw_control(directory_, control()).has_value());
   EXPECT_FALSE(has(directory_ / "global" / "pg_control"));
   EXPECT_EQ(read_text_file(withdrawn_control_file(directory_)).value_or(""), "control");
   found = read_journal(directory_);
@@ -55,7 +56,7 @@ TEST_F(InPlaceJournalTest, CountsOnlyWithoutPgControl) {
   EXPECT_EQ(**found, journal_);
 
   // Again, as after a kill: the control file from before stays.
-  ASSERT_TRUE(withdraw_control(directory_).has_value());
+  ASSERT_TRUE(withdraw_control(directory_, control()).has_value());
   EXPECT_TRUE(has(withdrawn_control_file(directory_)));
 
   write("global/pg_control", "restored");
@@ -81,10 +82,29 @@ TEST_F(InPlaceJournalTest, NoServerLosesItsControlFile) {
   write("global/pg_control", "control");
   write("postmaster.pid",
         std::to_string(::getpid()) + "\n" + directory_.string() + "\n1\n5432\n\n\n\nready\n");
-  const auto withdrawn = withdraw_control(directory_);
+  const auto withdrawn = withdraw_control(directory_, control());
   ASSERT_FALSE(withdrawn.has_value());
   EXPECT_EQ(withdrawn.error().kind(), ErrorKind::kConflict);
   EXPECT_TRUE(has(directory_ / "global" / "pg_control"));
+}
+
+// Whatever ran there in between has written pg_control.
+TEST_F(InPlaceJournalTest, WhatWasLookedAtBeforeAServerRanCountsNoMore) {
+  write("global/pg_control", "as it was");
+  const auto seen = control();
+  EXPECT_TRUE(check_same_control(directory_, seen).has_value());
+  write("global/pg_control", "a server stopped");
+  for (const auto& before : {seen, ControlBytes()}) {
+    EXPECT_EQ(check_same_control(directory_, before).error().kind(), ErrorKind::kConflict);
+    const auto withdrawn = withdraw_control(directory_, before);
+    ASSERT_FALSE(withdrawn.has_value());
+    EXPECT_EQ(withdrawn.error().kind(), ErrorKind::kConflict);
+    EXPECT_EQ(read_text_file(directory_ / "global" / "pg_control").value_or(""),
+              "a server stopped");
+  }
+  fs::remove(directory_ / "global" / "pg_control");
+  EXPECT_EQ(withdraw_control(directory_, seen).error().kind(), ErrorKind::kConflict);
+  EXPECT_TRUE(withdraw_control(directory_, ControlBytes()).has_value());
 }
 
 TEST_F(InPlaceJournalTest, FsyncOffIsFoundWhereItCanBeKnown) {
