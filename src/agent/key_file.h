@@ -33,10 +33,8 @@ class KeyFileExchange {
   KeyEncryptionKey new_;
 };
 
-// With mode 0600. Whole and durable, or not there: a crash leaves no half of a key.
-Result<void> write_key_file(const Path& path, const KeyEncryptionKey& key);
-
-// The key in this file; a new one, durable and with mode 0600, where there is no such file.
+// The key in this file; a new one, durable and with mode 0600, where there is no such file. A crash
+// leaves no half of a key, and of two processes at a time both get the same one.
 Result<KeyEncryptionKey> read_or_create_key_file(const Path& file);
 
 }  // namespace pitr

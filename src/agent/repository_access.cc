@@ -80,9 +80,8 @@ static Result<bool> make_key_file(const EncryptionConfig& config, bool repositor
                                      path.native()))
         .with_hint("bring the key file back from where you keep its copy");
   }
-  const auto key = TRY(KeyEncryptionKey::generate());
   TRY(create_directories_durably(path.parent_path(), 0750));
-  TRY(write_key_file(path, key));
+  TRY(read_or_create_key_file(path));
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/pitr_site.h"
+#include "codec/keyring.h"
 #include "postgres/connection.h"
 #include "postgres/server_control.h"
 
@@ -108,6 +109,24 @@ TEST_F(KeysTest, BackupsOfAllEpochsAreRestoredWithTheNewKeyAlone) {
   const auto refused = site_.run({"pitr", "list"});
   EXPECT_EQ(refused.status.exit_code, 6);
   EXPECT_THAT(refused.err, HasSubstr(new_id));
+}
+
+// Until the new key opens everything, the file holds the old one.
+TEST_F(KeysTest, ARotationThatFailsLeavesTheKeyFile) {
+  run({"pitr", "init"});
+  const auto old_id = configured_key();
+  const auto keyring = site_.repository() / "keyring";
+  std::filesystem::permissions(keyring, std::filesystem::perms(0500));
+  const auto failed = site_.run({"pitr", "keys", "rotate"});
+  std::filesystem::permissions(keyring, std::filesystem::perms(0700));
+  EXPECT_EQ(failed.status.exit_code, 6) << failed.err;
+  EXPECT_EQ(configured_key(), old_id);
+  EXPECT_EQ(key_ids(), (std::multiset<std::string>{old_id}));
+  const Path pending = site_.key_file().native() + ".new";
+  const auto made = must(read_key_file(pending)).id();
+  run({"pitr", "keys", "rotate"});
+  EXPECT_EQ(configured_key(), made);
+  EXPECT_FALSE(std::filesystem::exists(pending));
 }
 
 TEST_F(KeysTest, AKeyFromElsewhereIsAddedAndTheConfigurationIsTheOperators) {

@@ -135,6 +135,22 @@ Result<AddedWrapping> add_wrapping(Repository& repository, const KeyEncryptionKe
   return result;
 }
 
+// Who retires this key at the same time, in favour of the other one, has proven just as much: of
+// two such at least one finds that his objects are gone, and while he lives he has the data keys.
+static Result<void> require_still_wrapped(Repository& repository, const Keyring& keys,
+                                          const KeyEncryptionKey& current) {
+  bool was_gone = false;
+  for (const auto epoch : keys.epochs()) {
+    const bool is_new = TRY(put_wrapped(repository, *keys.find(epoch), current));
+    was_gone = was_gone || is_new;
+  }
+  if (!was_gone) return {};
+  return Error::conflict(
+             fmt::format("somebody retired key {} at the same time; it opens everything again",
+                         current.id()))
+      .with_hint("look at \"pitr keys list\", and agree on one key");
+}
+
 Result<RetiredKey> retire_key(Repository& repository, const KeyEncryptionKey& current,
                               const std::string& kek_id) {
   if (kek_id == current.id()) {
@@ -164,6 +180,7 @@ Result<RetiredKey> retire_key(Repository& repository, const KeyEncryptionKey& cu
     TRY(with_context(repository.storage().remove(object.key), object.key.text()));
     ++result.removed;
   }
+  TRY(require_still_wrapped(repository, keys, current));
   return result;
 }
 

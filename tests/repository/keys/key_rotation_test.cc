@@ -250,6 +250,26 @@ TEST_F(KeyRotationTest, OfTwoNewDataKeysAtATimeOneCounts) {
       open(old_key())->keyring().newest()->secret.same_as(repository().keyring().newest()->secret));
 }
 
+// Each of two operators ends the rotation in favour of his own key.
+TEST_F(KeyRotationTest, OfTwoThatRetireEachOthersKeyOneStays) {
+  must(add_wrapping(repository(), old_key(), new_));
+  const auto gate = std::make_shared<Gate>();
+  storage_.faults().add({.calls = {StorageCall::kRemove}, .key_contains = new_.id(), .gate = gate});
+  const auto with_old = open(old_key());
+  const auto with_new = open(new_);
+  std::optional<Result<RetiredKey>> slow;
+  {
+    std::jthread thread([&] { slow = retire_key(*with_old, old_key(), new_.id()); });
+    gate->wait_until_reached();
+    must(retire_key(*with_new, new_, old_key().id()));
+    gate->open();
+  }
+  EXPECT_EQ(kind_of(*slow), ErrorKind::kConflict);
+  EXPECT_THAT(slow->error().message(), HasSubstr("opens everything again"));
+  EXPECT_TRUE(opens_all(old_key()));
+  open(old_key());
+}
+
 // A KEK that was added while the data key was made can't open it: whoever made it is told, and
 // nothing goes until that is mended.
 TEST_F(KeyRotationTest, AKeyThatIsAddedMeanwhileIsNotForgotten) {
