@@ -7,7 +7,7 @@ namespace pitr::wal {
 namespace {
 
 constexpr std::size_t kLongestList = 256;
-constexpr std::uint32_t kWordBits = 64;
+constexpr std::uint32_t kWordBits = BlockSet::kWordBits;
 constexpr std::uint32_t kChunkWords = BlockSet::kChunkBlocks / kWordBits;
 
 }  // namespace
@@ -39,7 +39,7 @@ void BlockSet::Chunk::become_bitmap() {
   for (const auto low : marked) set(low);
 }
 
-void BlockSet::Chunk::add(std::uint16_t low) {
+void BlockSet::Chunk::add_slowly(std::uint16_t low) {
   if (is_bitmap()) return set(low);
   if (list.empty() || list.back() < low) {
     list.push_back(low);
@@ -120,9 +120,19 @@ std::uint32_t BlockSet::Chunk::next_unmarked(std::uint32_t low) const {
   return std::max(low, static_cast<std::uint32_t>(bits.size()) * kWordBits);
 }
 
-BlockSet::Chunk& BlockSet::chunk(std::uint16_t key) {
-  if (last_ < chunks_.size() && chunks_[last_].key == key) [[likely]]
-    return chunks_[last_];
+std::vector<std::uint16_t> BlockSet::Chunk::marked() const {
+  if (!is_bitmap()) return list;
+  std::vector<std::uint16_t> marked;
+  for (std::size_t word = 0; word < bits.size(); ++word) {
+    for (auto rest = bits[word]; rest != 0; rest &= rest - 1) {
+      const auto bit = static_cast<std::size_t>(std::countr_zero(rest));
+      marked.push_back(static_cast<std::uint16_t>(word * kWordBits + bit));
+    }
+  }
+  return marked;
+}
+
+BlockSet::Chunk& BlockSet::find_or_make(std::uint16_t key) {
   auto at = std::ranges::lower_bound(chunks_, key, {}, &Chunk::key);
   if (at == chunks_.end() || at->key != key) {
     at = chunks_.insert(at, Chunk());
@@ -130,11 +140,6 @@ BlockSet::Chunk& BlockSet::chunk(std::uint16_t key) {
   }
   last_ = static_cast<std::size_t>(at - chunks_.begin());
   return *at;
-}
-
-void BlockSet::add(std::uint32_t block) {
-  chunk(static_cast<std::uint16_t>(block / kChunkBlocks))
-      .add(static_cast<std::uint16_t>(block % kChunkBlocks));
 }
 
 void BlockSet::add(const BlockRun& run) {

@@ -21,6 +21,7 @@ struct BlockRun {
 class BlockSet {
  public:
   static constexpr std::uint32_t kChunkBlocks = 65536;
+  static constexpr std::uint32_t kWordBits = 64;
   // What one chunk holds: blocks key * kChunkBlocks + low. Either form, never both.
   struct Chunk {
     std::uint16_t key = 0;
@@ -30,20 +31,33 @@ class BlockSet {
     bool is_bitmap() const { return !bits.empty(); }
     std::uint32_t count() const;
     bool contains(std::uint16_t low) const;
-    void add(std::uint16_t low);
+    void add(std::uint16_t low) {
+      const std::size_t word = low / kWordBits;
+      if (word < bits.size()) [[likely]] {
+        bits[word] |= std::uint64_t{1} << (low % kWordBits);
+      } else {
+        add_slowly(low);
+      }
+    }
     void add_run(std::uint32_t low, std::uint32_t count);
     void erase_from(std::uint32_t low);
     void merge(const Chunk& other);
     // The first marked block at or behind `low`; kChunkBlocks: none. And the first unmarked one.
     std::uint32_t next_marked(std::uint32_t low) const;
     std::uint32_t next_unmarked(std::uint32_t low) const;
+    // All of them, ascending.
+    std::vector<std::uint16_t> marked() const;
 
    private:
+    void add_slowly(std::uint16_t low);
     void become_bitmap();
     void set(std::uint32_t low);
   };
 
-  void add(std::uint32_t block);
+  void add(std::uint32_t block) {
+    chunk(static_cast<std::uint16_t>(block / kChunkBlocks))
+        .add(static_cast<std::uint16_t>(block % kChunkBlocks));
+  }
   void add(const BlockRun& run);
   void erase_from(std::uint32_t block);
   void merge(const BlockSet& other);
@@ -56,10 +70,17 @@ class BlockSet {
   const std::vector<Chunk>& chunks() const { return chunks_; }  // ascending, none empty
 
  private:
-  Chunk& chunk(std::uint16_t key);
+  Chunk& chunk(std::uint16_t key) {
+    // Where nearly all chunks have marks each stands at its number; else the next mark is often
+    // where the last one was.
+    if (key < chunks_.size() && chunks_[key].key == key) return chunks_[key];
+    if (last_ < chunks_.size() && chunks_[last_].key == key) return chunks_[last_];
+    return find_or_make(key);
+  }
+  Chunk& find_or_make(std::uint16_t key);
 
   std::vector<Chunk> chunks_;
-  std::size_t last_ = 0;  // the chunk marked last: the next mark is often in it too
+  std::size_t last_ = 0;  // the chunk that was looked for last
 };
 
 }  // namespace pitr::wal

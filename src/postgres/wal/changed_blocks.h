@@ -23,17 +23,9 @@
 #include "common/bytes.h"
 #include "postgres/lsn.h"
 #include "postgres/wal/block_set.h"
+#include "postgres/wal/relation_id.h"
 
 namespace pitr::wal {
-
-// A relation's main fork, as the directory knows it: base/<database>/<number> (tablespace 1663),
-// global/<number> (tablespace 1664, database 0), pg_tblspc/<tablespace>/PG_.../<database>/<number>.
-struct RelationId {
-  std::uint32_t tablespace = 0;
-  std::uint32_t database = 0;
-  std::uint32_t number = 0;  // relfilenode
-  friend auto operator<=>(const RelationId&, const RelationId&) = default;
-};
 
 // Where in the range nothing can be said about what changed, and why.
 struct Distrust {

@@ -5,6 +5,7 @@
 #include <bit>
 #include <limits>
 
+#include "postgres/wal/bit_stream.h"
 #include "postgres/wal/changed_blocks.h"
 
 namespace pitr::wal {
@@ -17,6 +18,7 @@ constexpr std::uint64_t kAllFlags = 1;
 constexpr std::uint8_t kMaxRice = 15;
 constexpr std::uint8_t kRuns = 16;
 constexpr unsigned kFormBits = 5;
+constexpr std::size_t kLeastBytesOfRun = 2;
 
 // The least that WAL takes to name a block (its header, in a record that names the same relation
 // already), and to drop a relation; and what may come in from segments before, a record's blocks.
@@ -25,93 +27,24 @@ constexpr std::uint64_t kBytesPerRelation = 4;
 constexpr std::uint64_t kLongestRecordBytes = 1u << 30;
 constexpr std::uint64_t kBlocksPerRecord = 33;
 
-// Least significant bit first.
-class BitWriter {
- public:
-  explicit BitWriter(ByteWriter& out) : out_(out) {}
-  void put(std::uint64_t value, unsigned bits) {
-    held_ |= value << held_bits_;
-    held_bits_ += bits;
-    for (; held_bits_ >= 8; held_bits_ -= 8, held_ >>= 8) {
-      out_.u8(static_cast<std::uint8_t>(held_));
-    }
-  }
-  void ones(std::uint32_t count) {
-    for (; count >= 32; count -= 32) put(0xFFFFFFFF, 32);
-    put((std::uint64_t{1} << count) - 1, count);
-  }
-  void flush() {
-    if (held_bits_ > 0) out_.u8(static_cast<std::uint8_t>(held_));
-    held_ = 0;
-    held_bits_ = 0;
-  }
-
- private:
-  ByteWriter& out_;
-  std::uint64_t held_ = 0;  // fewer than 8 bits between calls
-  unsigned held_bits_ = 0;
-};
-
-class BitReader {
- public:
-  explicit BitReader(ByteReader& in) : in_(in) {}
-  Result<std::uint32_t> bits(unsigned count) {
-    while (held_bits_ < count) TRY(fill());
-    const auto value = static_cast<std::uint32_t>(held_ & ((std::uint64_t{1} << count) - 1));
-    held_ >>= count;
-    held_bits_ -= count;
-    return value;
-  }
-  // How many ones stand before the next zero, which is taken too.
-  Result<std::uint32_t> ones() {
-    std::uint32_t count = 0;
-    while (true) {
-      if (held_bits_ == 0) TRY(fill());
-      const auto here = std::min(static_cast<unsigned>(std::countr_one(held_)), held_bits_);
-      count += here;
-      if (count > BlockSet::kChunkBlocks) return Error::corrupt("a gap leaves its chunk");
-      held_ >>= here;
-      held_bits_ -= here;
-      if (held_bits_ == 0) continue;
-      held_ >>= 1;
-      --held_bits_;
-      return count;
-    }
-  }
-  // The padding has to be zeros: every set has one form only.
-  Result<void> finish() {
-    if (held_ != 0) return Error::corrupt("bits follow the last block");
-    return {};
-  }
-
- private:
-  Result<void> fill() {
-    const std::uint64_t byte = TRY(in_.u8());
-    held_ |= byte << held_bits_;
-    held_bits_ += 8;
-    return {};
-  }
-  ByteReader& in_;
-  std::uint64_t held_ = 0;
-  unsigned held_bits_ = 0;
-};
-
 struct ChunkContent {
   std::vector<BlockRun> runs;       // within the chunk
   std::vector<std::uint32_t> gaps;  // before each block: unmarked ones since the one before
 };
 
 ChunkContent content_of(const BlockSet::Chunk& chunk) {
+  const auto marked = chunk.marked();
   ChunkContent content;
+  content.gaps.reserve(marked.size());
   std::uint32_t behind = 0;
-  for (std::uint32_t low = chunk.next_marked(0); low < BlockSet::kChunkBlocks;
-       low = chunk.next_marked(low)) {
-    const std::uint32_t end = chunk.next_unmarked(low);
-    content.runs.push_back({low, end - low});
+  for (const std::uint32_t low : marked) {
     content.gaps.push_back(low - behind);
-    content.gaps.insert(content.gaps.end(), end - low - 1, 0);
-    if (end >= BlockSet::kChunkBlocks) break;
-    low = behind = end;
+    if (low == behind && !content.runs.empty()) {
+      ++content.runs.back().count;
+    } else {
+      content.runs.push_back({low, 1});
+    }
+    behind = low + 1;
   }
   return content;
 }
@@ -128,8 +61,13 @@ unsigned best_rice(const std::vector<std::uint32_t>& gaps) {
   for (const auto gap : gaps) sum += gap;
   const auto middle = static_cast<unsigned>(std::bit_width(sum / gaps.size()));
   unsigned best = std::min<unsigned>(middle, kMaxRice);
+  auto best_bits = rice_bits(gaps, best);
   for (unsigned other = middle > 2 ? middle - 2 : 0; other < best; ++other) {
-    if (rice_bits(gaps, other) < rice_bits(gaps, best)) best = other;
+    const auto bits = rice_bits(gaps, other);
+    if (bits < best_bits) {
+      best = other;
+      best_bits = bits;
+    }
   }
   return best;
 }
@@ -157,10 +95,12 @@ void write_rice(ByteWriter& out, const std::vector<std::uint32_t>& gaps, unsigne
 
 void write_chunk(ByteWriter& out, const BlockSet::Chunk& chunk) {
   const auto content = content_of(chunk);
-  ByteWriter runs;
-  write_runs(runs, content.runs);
   const auto parameter = best_rice(content.gaps);
-  const bool as_runs = runs.size() <= (rice_bits(content.gaps, parameter) + 7) / 8;
+  const auto rice_bytes = (rice_bits(content.gaps, parameter) + 7) / 8;
+  ByteWriter runs;
+  const bool may_be_runs = content.runs.size() * kLeastBytesOfRun <= rice_bytes;
+  if (may_be_runs) write_runs(runs, content.runs);
+  const bool as_runs = may_be_runs && runs.size() <= rice_bytes;
   const std::uint64_t form = as_runs ? kRuns : parameter;
   const std::uint64_t count = as_runs ? content.runs.size() : content.gaps.size();
   out.varint((count - 1) << kFormBits | form);
@@ -296,7 +236,7 @@ Result<void> Decoder::read_chunk(const RelationId& id, std::uint32_t base) {
       if (longer >= BlockSet::kChunkBlocks) return Error::corrupt("a run leaves its chunk");
       run.count = static_cast<std::uint32_t>(longer) + 1;
     } else {
-      const std::uint32_t high = TRY(bits.ones());
+      const std::uint32_t high = TRY(bits.ones(BlockSet::kChunkBlocks));
       const std::uint32_t low = TRY(bits.bits(form));
       run.first = (high << form) + low;
     }

@@ -58,9 +58,16 @@ FragmentReader::FragmentReader(const Record& record)
       at_(record.bytes.data() + kRecordHeaderSize),
       end_(record.bytes.data() + record.bytes.size()) {}
 
-Error FragmentReader::malformed(std::string_view what) const {
+Result<void> FragmentReader::status() const {
+  if (problem_ == nullptr) return {};
   return Error::corrupt(
-      fmt::format("WAL record at {}: {}, though its CRC is right", to_string(record_.start), what));
+      fmt::format("WAL record at {}: {} (fragment id {}), though its CRC is right",
+                  to_string(record_.start), problem_, id_));
+}
+
+bool FragmentReader::fail(const char* problem) {
+  problem_ = problem;
+  return false;
 }
 
 template <typename T>
@@ -70,86 +77,84 @@ T FragmentReader::take() {
   return value;
 }
 
+static constexpr const char* kCutOff = "its fragments are cut off";
+
 // Headers go on until what they announce fills the rest of the record; nothing else ends them.
 // This runs for every record of a WAL stream: bounds are checked once per header.
-Result<std::optional<BlockReference>> FragmentReader::next_block() {
-  while (!past_headers_) {
+bool FragmentReader::next() {
+  while (problem_ == nullptr) {
     const auto consumed = static_cast<std::uint64_t>(at_ - record_.bytes.data());
     if (consumed + data_bytes_ >= record_.header.total_length) {
-      if (consumed + data_bytes_ > record_.header.total_length) {
-        return malformed("its fragments are longer than it is");
-      }
-      past_headers_ = true;
-      break;
+      if (consumed + data_bytes_ == record_.header.total_length) return false;
+      return fail("its fragments are longer than it is");
     }
-    if (!has(1)) return cut_off();
-    const auto id = take<std::uint8_t>();
-    if (id <= kMaxBlockId) return read_block(id);
-    if (id == kMainDataShort) {
-      if (!has(1)) return cut_off();
-      if (!announce_main_data(take<std::uint8_t>())) return announced_twice();
-    } else if (id == kMainDataLong) {
-      if (!has(4)) return cut_off();
-      if (!announce_main_data(take<std::uint32_t>())) return announced_twice();
-    } else if (id == kOrigin) {
-      if (!has(2)) return cut_off();
-      at_ += 2;
-    } else if (id == kTopLevelXid && record_.major >= 14) {
-      if (!has(4)) return cut_off();
-      at_ += 4;
-    } else {
-      return malformed(fmt::format("fragment id {} is unknown", id));
-    }
+    if (!has(1)) return fail(kCutOff);
+    id_ = take<std::uint8_t>();
+    if (id_ <= kMaxBlockId) return read_block(id_);
+    if (!read_other(id_)) return false;
   }
-  return std::optional<BlockReference>();
+  return false;
+}
+
+bool FragmentReader::read_other(std::uint8_t id) {
+  if (id == kMainDataShort) {
+    return has(1) ? announce_main_data(take<std::uint8_t>()) : fail(kCutOff);
+  }
+  if (id == kMainDataLong) {
+    return has(4) ? announce_main_data(take<std::uint32_t>()) : fail(kCutOff);
+  }
+  const std::ptrdiff_t size = id == kOrigin ? 2 : id == kTopLevelXid && record_.major >= 14 ? 4 : 0;
+  if (size == 0) return fail("a fragment is of an unknown kind");
+  if (!has(size)) return fail(kCutOff);
+  at_ += size;
+  return true;
 }
 
 bool FragmentReader::announce_main_data(std::uint32_t size_bytes) {
-  if (main_data_bytes_ != 0) return false;
+  if (main_data_bytes_ != 0) return fail("its main data is announced twice");
   main_data_bytes_ = size_bytes;
   data_bytes_ += size_bytes;
   return true;
 }
 
-Result<std::optional<BlockReference>> FragmentReader::read_block(std::uint8_t id) {
-  if (id <= last_block_id_) return malformed(fmt::format("block id {} is out of order", id));
+bool FragmentReader::read_block(std::uint8_t id) {
+  if (id <= last_block_id_) return fail("a block is out of order");
   last_block_id_ = id;
-  if (!has(3)) return cut_off();
+  if (!has(3)) return fail(kCutOff);
   const auto flags = take<std::uint8_t>();
   const auto data_length = take<std::uint16_t>();
   if (((flags & kHasData) != 0) != (data_length != 0)) {
-    return malformed("a block's data flag and its length disagree");
+    return fail("a block's data flag and its length disagree");
   }
   data_bytes_ += data_length;
   if ((flags & kHasImage) != 0) {
-    if (!has(5)) return cut_off();
+    if (!has(5)) return fail(kCutOff);
     data_bytes_ += take<std::uint16_t>();
     at_ += 2;  // hole offset
     const auto image_info = take<std::uint8_t>();
     if ((image_info & kImageHasHole) != 0 && image_is_compressed(image_info, record_.major)) {
-      if (!has(2)) return cut_off();
+      if (!has(2)) return fail(kCutOff);
       at_ += 2;  // hole length; otherwise it is what the image lacks to a page
     }
   }
 
   if ((flags & kSameRelation) == 0) {
-    if (!has(12)) return cut_off();
-    last_block_.tablespace = take<std::uint32_t>();
-    last_block_.database = take<std::uint32_t>();
-    last_block_.relation = take<std::uint32_t>();
+    if (!has(sizeof(RelationId))) return fail(kCutOff);
+    block_.relation = take<RelationId>();
     has_relation_ = true;
   } else if (!has_relation_) {
-    return malformed("its first block has no relation");
+    return fail("its first block has no relation");
   }
-  if (!has(4)) return cut_off();
-  last_block_.fork = flags & kForkMask;
-  last_block_.block = take<std::uint32_t>();
-  return std::optional(last_block_);
+  if (!has(4)) return fail(kCutOff);
+  block_.fork = flags & kForkMask;
+  block_.block = take<std::uint32_t>();
+  return true;
 }
 
 Result<ByteView> FragmentReader::main_data() {
-  while (TRY(next_block())) {
+  while (next()) {
   }
+  TRY(status());
   // Main data comes last: before it only blocks' images and data.
   const std::uint64_t from = record_.header.total_length - main_data_bytes_;
   if (from >= record_.bytes.size()) return ByteView();
@@ -159,7 +164,7 @@ Result<ByteView> FragmentReader::main_data() {
 Result<Fragments> parse_fragments(const Record& record) {
   FragmentReader reader(record);
   Fragments fragments;
-  while (auto block = TRY(reader.next_block())) fragments.blocks.push_back(*block);
+  while (reader.next()) fragments.blocks.push_back(reader.block());
   fragments.main_data = TRY(reader.main_data());
   return fragments;
 }

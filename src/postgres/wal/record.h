@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/result.h"
 #include "postgres/lsn.h"
+#include "postgres/wal/relation_id.h"
 
 namespace pitr::wal {
 
@@ -49,46 +50,48 @@ struct Record {
 };
 
 struct BlockReference {
-  std::uint32_t tablespace = 0;
-  std::uint32_t database = 0;
-  std::uint32_t relation = 0;
+  RelationId relation;
   std::uint8_t fork = 0;
   std::uint32_t block = 0;
 };
 
 // Goes through a record's fragment headers, without copying or allocating:
 //   FragmentReader reader(record);
-//   while (auto block = TRY(reader.next_block())) ...
-//   auto main = TRY(reader.main_data());
+//   while (reader.next()) use(reader.block());
+//   TRY(reader.status());
 // The record's bytes must outlive it.
 class FragmentReader {
  public:
   explicit FragmentReader(const Record& record);
 
-  Result<std::optional<BlockReference>> next_block();
+  // False: there is no other block, or what comes next is malformed.
+  bool next();
+  const BlockReference& block() const { return block_; }
+  // What was wrong; then there is nothing more to come.
+  Result<void> status() const;
   // After the last block, or at once (blocks are passed over). Shorter than announced only where
   // the record is cut.
   Result<ByteView> main_data();
 
  private:
-  Result<std::optional<BlockReference>> read_block(std::uint8_t id);
+  bool read_block(std::uint8_t id);
+  bool read_other(std::uint8_t id);
   bool announce_main_data(std::uint32_t size_bytes);
+  bool fail(const char* problem);
   template <typename T>
   T take();
   bool has(std::ptrdiff_t bytes) const { return end_ - at_ >= bytes; }
-  Error malformed(std::string_view what) const;
-  Error cut_off() const { return malformed("its fragments are cut off"); }
-  Error announced_twice() const { return malformed("its main data is announced twice"); }
 
   const Record& record_;
   const std::uint8_t* at_;
   const std::uint8_t* end_;
   std::uint64_t data_bytes_ = 0;       // announced so far
   std::uint64_t main_data_bytes_ = 0;  // of them main data
-  bool past_headers_ = false;
+  const char* problem_ = nullptr;
+  std::uint8_t id_ = 0;  // of the fragment that was read last
   int last_block_id_ = -1;
   bool has_relation_ = false;
-  BlockReference last_block_;
+  BlockReference block_;
 };
 
 struct Fragments {

@@ -103,12 +103,13 @@ Result<void> check_parameters(const Record& record) {
 
 Result<void> add_all(const Record& record, ChangedBlocks& changed) {
   FragmentReader reader(record);
-  while (const auto block = TRY(reader.next_block())) {
-    if (block->fork != kMainFork) continue;
-    const RelationId id{block->tablespace, block->database, block->relation};
-    changed.mark(id, block->block);
-    if (record.header.rmgr == kRmSpgist) changed.mark(id, kSpgistMetapage);
+  while (reader.next()) {
+    const auto& block = reader.block();
+    if (block.fork != kMainFork) continue;
+    changed.mark(block.relation, block.block);
+    if (record.header.rmgr == kRmSpgist) changed.mark(block.relation, kSpgistMetapage);
   }
+  TRY(reader.status());
   switch (record.header.rmgr) {
     case kRmXact:
       if (is_xact_end(record.header)) return add_xact(record, changed);

@@ -89,9 +89,9 @@ TEST_P(RecordContents, OtherRecordsThatMatter) {
 TEST_P(RecordContents, BlocksAreRead) {
   const auto fragments = must(wal::parse_fragments(view(wal_.heap_insert(9, 1234, 77, 50))));
   ASSERT_EQ(fragments.blocks.size(), 1u);
-  EXPECT_EQ(fragments.blocks[0].tablespace, 1663u);
-  EXPECT_EQ(fragments.blocks[0].database, 5u);
-  EXPECT_EQ(fragments.blocks[0].relation, 1234u);
+  EXPECT_EQ(fragments.blocks[0].relation.tablespace, 1663u);
+  EXPECT_EQ(fragments.blocks[0].relation.database, 5u);
+  EXPECT_EQ(fragments.blocks[0].relation.number, 1234u);
   EXPECT_EQ(fragments.blocks[0].fork, 0);
   EXPECT_EQ(fragments.blocks[0].block, 77u);
   EXPECT_EQ(Bytes(fragments.main_data.begin(), fragments.main_data.end()), Bytes(3, 0x22));
@@ -136,7 +136,7 @@ TEST_P(RecordContents, ImagesAndAllFragmentKindsAreReadByTheirVersionsRules) {
   const auto fragments = must(wal::parse_fragments(view(built)));
   ASSERT_EQ(fragments.blocks.size(), 3u);
   EXPECT_EQ(fragments.blocks[0].block, 44u);
-  EXPECT_EQ(fragments.blocks[1].relation, 3u);
+  EXPECT_EQ(fragments.blocks[1].relation.number, 3u);
   EXPECT_EQ(fragments.blocks[1].fork, 2);
   EXPECT_EQ(fragments.blocks[1].block, 45u);
   EXPECT_EQ(fragments.blocks[2].block, 46u);
