@@ -125,7 +125,7 @@ void Prefetcher::fetch(SegmentId segment) {
   if (error) log::warning("fetching {} ahead: {}", name, error->message());
 }
 
-// With mutex_ held: forgets what recovery has passed, and lets the threads go on behind `number`.
+// With mutex_ held: forgets what recovery has passed. The threads are to be told.
 void Prefetcher::move_window(std::uint64_t number) {
   last_request_ = std::chrono::steady_clock::now();
   current_ = number;
@@ -141,29 +141,41 @@ void Prefetcher::move_window(std::uint64_t number) {
     }
   }
   std::erase_if(failed_for_, [&](const auto& failed) { return failed.second != number; });
-  changed_.notify_all();
 }
 
-// Waits for a segment that is being fetched. False: it isn't in the spool.
+// Waits for a segment that is being fetched. False: it isn't in the spool. From here on the file is
+// the caller's.
+bool Prefetcher::claim(SegmentId segment) {
+  std::unique_lock lock(mutex_);
+  move_window(segment.number);
+  const auto slot = slots_.find(segment);
+  if (slot == slots_.end() || slot->second != SlotState::kReady) changed_.notify_all();
+  changed_.wait(lock, [&] {
+    const auto now = slots_.find(segment);
+    return now == slots_.end() || now->second == SlotState::kReady;
+  });
+  return slots_.erase(segment) > 0;
+}
+
 Result<bool> Prefetcher::take_from_spool(SegmentId segment, const Path& to) {
-  {
-    std::unique_lock lock(mutex_);
-    move_window(segment.number);
-    changed_.wait(lock, [&] {
-      const auto slot = slots_.find(segment);
-      return slot == slots_.end() || slot->second == SlotState::kReady;
-    });
-    if (slots_.erase(segment) == 0) return false;
-  }
+  if (!claim(segment)) return false;
+  const auto moved = move_from_spool(segment, to);
+  // Not before: recovery waits for this one, and has yet to replay it when it asks for the next.
+  changed_.notify_all();
+  TRY(moved);
+  return true;
+}
+
+Result<void> Prefetcher::move_from_spool(SegmentId segment, const Path& to) const {
   const auto from = spool_path(segment);
-  if (::rename(from.c_str(), to.c_str()) == 0) return true;
+  if (::rename(from.c_str(), to.c_str()) == 0) return {};
   const int failure = errno;
   if (failure != EXDEV) return Error::from_errno(failure, "renaming to " + to.string());
   const auto bytes = TRY(read_file(from));
   TRY(place_file(to, bytes, options_.owner));
   std::error_code ignored;
   std::filesystem::remove(from, ignored);
-  return true;
+  return {};
 }
 
 Result<Delivery> Prefetcher::deliver(const std::string& file_name, const Path& to) {

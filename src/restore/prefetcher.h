@@ -49,7 +49,9 @@ class Prefetcher {
   void fetch(SegmentId segment);
   std::optional<SegmentId> next_to_fetch();
   void move_window(std::uint64_t number);
+  bool claim(SegmentId segment);
   Result<bool> take_from_spool(SegmentId segment, const Path& to);
+  Result<void> move_from_spool(SegmentId segment, const Path& to) const;
   Path spool_path(SegmentId segment) const;
 
   const WalSupply& supply_;
