@@ -15,7 +15,7 @@ struct Fixture {
   ContainerIdentity identity{"repository", "main/1-15", ContainerKind::kSegment, "wal/object"};
   Bytes plain = wal_like(kSize);
 
-  Fixture() { keyring.add(key); }
+  Fixture() { keyring.add(key).value(); }
 
   Bytes seal(Compression compression, bool two_threads) const {
     const ContainerOptions options{.compression = compression, .key = &key};
