@@ -13,7 +13,7 @@ build_optional=(ccache mold)  # a quicker build; it works without them
 test=(postgresql-15 postgresql-client-15 prometheus python3-aiosmtpd openssl curl)
 tidy=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev)
 bench=(pgbackrest lz4)
-package=(dpkg-dev debootstrap)
+package=(dpkg-dev debootstrap procps)
 
 wanted=()
 optional=()

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Installs a package in a fresh Debian 12 (debootstrap), works with it as an operator would, removes
-# and purges it, and looks at what is left. As root; takes some minutes and 1 GB.
+# Installs a package in a fresh Debian 12 (debootstrap), works with it as an operator would, with and
+# without systemd, removes and purges it, and looks at what is left. As root; takes some minutes and
+# 1 GB.
 #   scripts/test_package.sh PACKAGE
 set -euo pipefail
 package=$(realpath "$1")
@@ -25,7 +26,7 @@ clean_up() {
 trap clean_up EXIT
 
 step "a fresh Debian 12"
-debootstrap --variant=minbase bookworm "$root" "$mirror" >"$root.log" 2>&1 ||
+debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,procps bookworm "$root" "$mirror" >"$root.log" 2>&1 ||
   { tail -5 "$root.log"; fail "debootstrap"; }
 rm -f "$root.log"
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"  # nothing starts by itself
@@ -37,8 +38,8 @@ mount -t proc proc "$root/proc"
 install -d -m 1777 "$root/dev/shm"
 inside apt-get -qq update
 step "install"
-cp "$package" "$root/tmp/pitr.deb"
-inside apt-get -qq -o Dpkg::Use-Pty=0 install --no-install-recommends -y /tmp/pitr.deb postgresql-15 \
+cp "$package" "$root/srv/pitr.deb"
+inside apt-get -qq -o Dpkg::Use-Pty=0 install --no-install-recommends -y /srv/pitr.deb postgresql-15 \
   >"$root/tmp/install.log" 2>&1 || { tail -20 "$root/tmp/install.log"; fail "install"; }
 grep -q '^pitr: next' "$root/tmp/install.log" || fail "the package does not say what comes next"
 inside pitr --help >/dev/null
@@ -65,8 +66,12 @@ for _ in $(seq 200); do [[ -S $root/run/pitr/agent.sock ]] || break; sleep 0.1; 
 [[ ! -S $root/run/pitr/agent.sock ]] || fail "the agent did not end"
 rm "$root/tmp/agent.pid"
 
+step "as a service"
+as_postgres /usr/bin/pg_ctlcluster 15 main stop -m fast
+"$(dirname "$0")/test_service.sh" "$root"
+
 step "install again, as an upgrade does"
-inside dpkg -i /tmp/pitr.deb >/dev/null
+inside dpkg -i /srv/pitr.deb >/dev/null
 step "remove"
 inside apt-get -qq -y remove pitr >/dev/null
 [[ ! -e $root/usr/bin/pitr && ! -e $root/lib/systemd/system/pitr-agent.service ]] ||
