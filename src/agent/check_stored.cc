@@ -51,6 +51,10 @@ void check_streaming(const SeenStreaming& seen, Findings& findings) {
     return findings.problem(std::string(kStreamingSubject),
                             "the agent does not stream this cluster yet", "pitr status says why");
   }
+  if (seen.state == "connecting" && seen.last_error.empty()) {
+    return findings.warning(std::string(kStreamingSubject), "the agent is connecting",
+                            "look again in a minute: pitr status");
+  }
   if (seen.state != "streaming") {
     return findings.problem(
         std::string(kStreamingSubject),

@@ -38,9 +38,9 @@ class Findings {
     add(Severity::kProblem, std::move(subject), std::move(message), std::move(fix));
   }
   // The error's hint is the fix, unless there is none.
-  void problem(std::string subject, const Error& error, std::string fix = "") {
+  void problem(std::string subject, const Error& error, const std::string& fix = "") {
     add(Severity::kProblem, std::move(subject), error.message(),
-        error.hint().empty() ? std::move(fix) : error.hint());
+        error.hint().empty() ? fix : error.hint());
   }
 
   // Warnings and problems with it: what was found is known to be over.
