@@ -1,4 +1,6 @@
 // Who is told of what an agent does.
+#include <atomic>
+
 #include "agent/agent.h"
 #include "agent/scrape.h"
 #include "agent/webhook_receiver.h"
@@ -137,6 +139,76 @@ TEST(NotificationsTest, ABackupThatFailsAgainAndAgainIsOneMessage) {
   EXPECT_EQ(all.of("backup_failure").size(), 1u);
   EXPECT_EQ(critical.of("backup_failure").size(), 1u);
   EXPECT_EQ(critical.count(), 1u);
+}
+
+// Of a restore that nothing came of, and nothing was touched by.
+TEST(NotificationsTest, NobodyIsToldOfARestoreThatWasNotWanted) {
+  auto cluster = started_cluster();
+  const PitrSite site(cluster);
+  WebhookReceiver receiver;
+  append_text(site.config_file(), "notifications:\n" + receiver.section("team"));
+  ASSERT_EQ(site.run({"pitr", "init"}).status.exit_code, 0);
+  auto agent = site.start_agent();
+  ASSERT_EQ(site.run({"pitr", "backup"}).status.exit_code, 0);
+  const auto target = site.home() / "copy";
+  ASSERT_EQ(site.run({"pitr-restore", "--latest", "--target-dir", target}).status.exit_code, 0);
+  ASSERT_TRUE(receiver.gets("restore_completed"));
+
+  // On a terminal it asks before it replaces the copy.
+  const auto again = [&](const std::string& answer) {
+    SubprocessOptions options;
+    options.environment = {{"PITR_CONFIG", site.config_file().native()}};
+    options.input = answer;
+    const auto command = fmt::format("{} --latest --force --target-dir {}",
+                                     PitrSite::program("pitr-restore").native(), target.native());
+    return must(run_command({"script", "-qec", command, "/dev/null"}, options));
+  };
+  write_text(target / "mine", "");
+  const auto refused = again("no\n");
+  EXPECT_EQ(refused.status.exit_code, 8) << refused.out;
+  EXPECT_THAT(refused.out, testing::HasSubstr("nothing was touched"));
+  EXPECT_TRUE(std::filesystem::exists(target / "mine"));
+  const auto wanted = again("yes\n");
+  EXPECT_EQ(wanted.status.exit_code, 0) << wanted.out;
+  EXPECT_FALSE(std::filesystem::exists(target / "mine"));
+  EXPECT_EQ(receiver.of("restore_completed").size(), 2u);
+  EXPECT_TRUE(receiver.of("restore_failure").empty());
+}
+
+// The wall clock can be put forward; the other one runs as it does.
+class AdvancedClock final : public Clock {
+ public:
+  Timestamp now() const override { return SystemClock::shared().now() + Seconds(by_s_); }
+  SteadyTime steady_now() const override { return SystemClock::shared().steady_now(); }
+  void advance(Seconds by) { by_s_ += by.count(); }
+
+ private:
+  std::atomic<std::int64_t> by_s_ = 0;
+};
+
+TEST(NotificationsTest, AScheduledBackupThatIsTriedAgainAndAgainIsOneMessage) {
+  const PitrSite site("host=/nonexistent", {}, "{jitter: 0s, check: never}");
+  WebhookReceiver receiver;
+  append_text(site.config_file(), "notifications:\n" + receiver.section("team"));
+  AdvancedClock clock;
+  MemoryStorage storage(clock);
+  const auto repository = must(Repository::init(storage, std::nullopt));
+  const auto agent = must(
+      Agent::start(site.config(), *repository, clock, {.metrics = {}, .farewell = Seconds(60)}));
+  const auto failures = [&] {
+    const auto events = agent->events().since(0, 1000);
+    return std::ranges::count(events, EventType::kBackupFailure, &Event::type);
+  };
+  for (int attempt = 1; attempt <= 3; ++attempt) {
+    EXPECT_TRUE(eventually([&] { return failures() >= attempt; })) << attempt;
+    clock.advance(Seconds(2 * 3600));
+    agent->reload(site.config());  // its runner looks at the clock
+  }
+  agent->stop();
+  const auto told = receiver.of("backup_failure");
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_THAT(nlohmann::json::parse(told.front().body)["message"].get<std::string>(),
+              testing::HasSubstr("/nonexistent"));
 }
 
 TEST(NotificationsTest, OnesOwnTestIsSentAndSecretsAreLookedFor) {
