@@ -75,7 +75,7 @@ Result<BackupManifest> BaseBackup::run() {
   auto described = describe(files);
   TRY(judge_promise(files, described));
   observer_.phase("storing the block map", 0);
-  const auto manifest = TRY(writer_->store_manifest(std::move(described)));
+  auto manifest = TRY(writer_->store_manifest(std::move(described)));
   observer_.phase("waiting for the backup's WAL", 0);
   TRY(wait_for_wal(manifest));
   TRY(writer_->publish(manifest));

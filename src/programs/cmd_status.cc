@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "agent/cluster_status.h"
@@ -50,9 +51,9 @@ Result<int> run_status(const CommandContext& context) {
   Json statuses = Json::array();
   if (answer && *answer) {
     for (auto& status : **answer) {
-      for (const auto* cluster : clusters) {
-        if (status.value("cluster", "") == cluster->name) statuses.push_back(std::move(status));
-      }
+      const auto name = status.value("cluster", "");
+      const auto is_it = [&](const ClusterConfig* cluster) { return cluster->name == name; };
+      if (std::ranges::any_of(clusters, is_it)) statuses.push_back(std::move(status));
     }
   } else {
     statuses = without_agent(context, clusters);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "programs/command_line.h"
+#include "programs/guarded_main.h"
 #include "programs/wal_serve.h"
 
 int main(int argc, char** argv) {
@@ -11,5 +12,5 @@ int main(int argc, char** argv) {
       (std::strcmp(argv[1], "wal-get") == 0 || std::strcmp(argv[1], "wal-serve") == 0)) {
     return pitr::run_wal_command({argv + 1, argv + argc});
   }
-  return pitr::run_command_line(argc, argv);
+  return pitr::guarded_main("pitr", [&] { return pitr::run_command_line(argc, argv); });
 }

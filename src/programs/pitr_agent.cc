@@ -15,6 +15,7 @@
 #include "config/load.h"
 #include "postgres/connection.h"
 #include "programs/exit_codes.h"
+#include "programs/guarded_main.h"
 #include "programs/reload_signal.h"
 #include "programs/service_notify.h"
 #include "programs/stop_signals.h"
@@ -162,5 +163,5 @@ int main_with(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   pitr::share_freed_memory();
-  return pitr::main_with(argc, argv);
+  return pitr::guarded_main("pitr-agent", [&] { return pitr::main_with(argc, argv); });
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "programs/exit_codes.h"
+#include "programs/guarded_main.h"
 #include "programs/restore_run.h"
 #include "programs/wal_serve.h"
 #include "repository/audit/audit_entry.h"
@@ -103,5 +104,5 @@ int main(int argc, char** argv) {
   const bool is_wal_command =
       argc > 1 && (std::strcmp(argv[1], "wal-get") == 0 || std::strcmp(argv[1], "wal-serve") == 0);
   if (is_wal_command) return pitr::run_wal_command({argv + 1, argv + argc});
-  return pitr::run(argc, argv);
+  return pitr::guarded_main("pitr-restore", [&] { return pitr::run(argc, argv); });
 }

@@ -41,6 +41,7 @@ StopSignals::StopSignals(Milliseconds deadline, LastWords last_words)
 // Wakes the thread, so that a program that is done needn't wait for its next look.
 StopSignals::~StopSignals() {
   thread_.request_stop();
+  // NOLINTNEXTLINE(bugprone-bad-signal-to-kill-thread): blocked, it ends the wait and nothing else
   ::pthread_kill(thread_.native_handle(), SIGTERM);
 }
 

@@ -33,8 +33,9 @@ class Exchange {
   bool connect(const char* path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    if (::strlen(path) >= sizeof address.sun_path) return nobody("the socket's path is too long");
-    ::strcpy(address.sun_path, path);
+    const std::size_t length = ::strlen(path);
+    if (length >= sizeof address.sun_path) return nobody("the socket's path is too long");
+    ::memcpy(address.sun_path, path, length + 1);
     fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd_ < 0) return nobody(::strerror(errno));
     // connect(2) waits for a place in the listen queue as long as this says.

@@ -60,7 +60,7 @@ Result<RegisteredIncarnation> register_incarnation(Repository& repository, const
   const auto known = TRY(registered_incarnation(repository, id));
   if (known) return must_match(*known, segment_size);
 
-  const RegisteredIncarnation incarnation{id, segment_size, clock.now()};
+  RegisteredIncarnation incarnation{id, segment_size, clock.now()};
   const IncarnationStore store(repository, id, segment_size);
   auto put = store.put_sealed_if_absent(ContainerKind::kIncarnation, store.names().identity(),
                                         encode(incarnation));

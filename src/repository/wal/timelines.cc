@@ -62,8 +62,7 @@ Result<TimelineReservation> reserve_timeline(const IncarnationStore& store, Time
   const auto at_least = std::max({minimum.value(), parent.value() + 1, 2u});
   auto candidate = TRY(first_free(store, at_least));
   for (int race = 0; race < kMostRaces; ++race, ++candidate) {
-    const TimelineReservation reservation{TimelineId(candidate), parent, clock.now(), host,
-                                          purpose};
+    TimelineReservation reservation{TimelineId(candidate), parent, clock.now(), host, purpose};
     const auto key = store.names().timeline_reservation(reservation.timeline);
     auto taken = store.put_sealed_if_absent(ContainerKind::kReservation, key, encode(reservation));
     if (taken.has_value()) return reservation;

@@ -167,7 +167,7 @@ Result<void> LocalStorage::ensure_durable(const ObjectKey& key) {
   const bool is_trusted = is_own(path) && !is_suspect(path) && !is_suspect(parent_of(path));
   // Who is appending to it would go on writing into the file that was replaced.
   if (!is_trusted && !TRY(files_->is_being_written(path))) return write_anew(key);
-  const auto synced = files_->sync_file(path);
+  auto synced = files_->sync_file(path);
   if (!synced) {
     suspect(path);
     return synced;
@@ -212,7 +212,7 @@ Result<void> LocalStorage::make_durable_directory(const std::string& directory) 
                                         files_->shown_path(directory), files_->shown_path(parent)))
         .with_hint("check the disk, then restart pitr");
   }
-  const auto made = files_->make_directory(directory);
+  auto made = files_->make_directory(directory);
   if (!made && made.error().kind() != ErrorKind::kConflict) return made;
   if (!made) {
     if (TRY(files_->status(directory)).kind != EntryKind::kDirectory) {
@@ -240,12 +240,12 @@ Result<void> LocalStorage::make_durable_directory(const std::string& directory) 
 // now would bring nothing back. Nothing is in it then; where something is, it's older than marks,
 // or its mark was lost with the power, which it survived itself.
 Result<void> LocalStorage::make_directory_anew(const std::string& directory) {
-  const auto removed = files_->remove_directory(directory);
+  auto removed = files_->remove_directory(directory);
   if (!removed) {
     const bool is_used = removed.error().kind() == ErrorKind::kConflict;
     return is_used || removed.error().kind() == ErrorKind::kNotFound ? Result<void>() : removed;
   }
-  const auto made = files_->make_directory(directory);
+  auto made = files_->make_directory(directory);
   if (!made && made.error().kind() != ErrorKind::kConflict) return made;
   return {};
 }
