@@ -6,6 +6,7 @@
 #include <random>
 
 #include "basebackup/backup_basis.h"
+#include "basebackup/copied_databases.h"
 #include "basebackup/local_backup.h"
 #include "basebackup/remote_backup.h"
 #include "common/retry.h"
@@ -78,6 +79,8 @@ Result<BackupManifest> BaseBackup::run() {
   auto manifest = TRY(writer_->store_manifest(std::move(described)));
   observer_.phase("waiting for the backup's WAL", 0);
   TRY(wait_for_wal(manifest));
+  const auto history = TRY(stored_history(archive_, manifest.timeline));
+  TRY(check_copied_databases(archive_, facts_, history, manifest.start_lsn, manifest.stop_lsn));
   TRY(writer_->publish(manifest));
   report(manifest);
   return manifest;

@@ -60,7 +60,7 @@ class IncrementalOracleTest : public testing::TestWithParam<Checksums> {
     std::jthread load([&](std::stop_token stop) { run_statements(~0ull, stop); });
     auto request = repository_->backup_request(cluster_);
     request.read = read;
-    return must(repository_->take_backup(request));
+    return must(repository_->take_backup_under_load(request));
   }
 
   // What diff says, its beginning.

@@ -44,7 +44,7 @@ class RemoteIncrementalTest : public testing::Test {
     auto request = repository_->backup_request(cluster);
     request.data_directory.reset();
     request.read = read;
-    return must(repository_->take_backup(request));
+    return must(repository_->take_backup_under_load(request));
   }
   BackupManifest back_up_remotely() { return back_up_remotely(*cluster_); }
   BackupManifest back_up_locally() {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "postgres/wal/database_copy.h"
 #include "postgres/wal/decoded.h"
 
 namespace pitr::test {
@@ -62,6 +63,29 @@ class RecordChanges : public ::testing::TestWithParam<int> {
 
   WalBuilder wal_{{.major = GetParam()}};
 };
+TEST_P(RecordChanges, CopiedDatabasesAreNamed) {
+  const auto copy_of = [&](std::uint8_t rmgr, std::uint8_t info, const ByteWriter& data) {
+    const auto& built = wal_.append_data(rmgr, info, 700, data.bytes());
+    return wal::parse_database_copy({.start = built.start,
+                                     .end = built.end,
+                                     .timeline = TimelineId(1),
+                                     .major = GetParam(),
+                                     .header = wal::parse_record_header(built.bytes),
+                                     .bytes = built.bytes});
+  };
+  ByteWriter data;
+  for (const std::uint32_t oid : {16400u, 1700u, 5u, 1663u}) data.u32(oid);
+  const auto copy = copy_of(wal::kRmDbase, 0x00, data).value();
+  ASSERT_TRUE(copy.has_value());
+  EXPECT_EQ(copy->to, (wal::DatabaseDirectory{1700, 16400}));
+  EXPECT_EQ(copy->from, (wal::DatabaseDirectory{1663, 5}));
+  EXPECT_FALSE(copy_of(wal::kRmDbase, 0x10, data).value().has_value());
+  EXPECT_FALSE(copy_of(wal::kRmSmgr, 0x00, data).value().has_value());
+  ByteWriter cut;
+  cut.u32(1);
+  EXPECT_FALSE(copy_of(wal::kRmDbase, 0x00, cut).has_value());
+}
+
 INSTANTIATE_TEST_SUITE_P(, RecordChanges, ::testing::Range(13, 19));
 
 TEST_P(RecordChanges, BlocksOfTheMainForkAreMarked) {

@@ -1,0 +1,27 @@
+// Databases that WAL copies file by file: CREATE DATABASE (always before PostgreSQL 15, and with
+// STRATEGY file_copy since) and ALTER DATABASE SET TABLESPACE. The record names two directories and
+// none of their content: whoever replays it removes the one and copies the other as he finds it
+// (xl_dbase_create_rec, xl_dbase_create_file_copy_rec in commands/dbcommands_xlog.h, 13-18).
+#pragma once
+
+#include <optional>
+
+#include "postgres/wal/record.h"
+
+namespace pitr::wal {
+
+struct DatabaseDirectory {
+  std::uint32_t tablespace = 0;
+  std::uint32_t database = 0;
+  friend bool operator==(const DatabaseDirectory&, const DatabaseDirectory&) = default;
+};
+
+struct DatabaseCopy {
+  Lsn start;  // of the record
+  DatabaseDirectory from;
+  DatabaseDirectory to;
+};
+// nullopt: the record is none.
+Result<std::optional<DatabaseCopy>> parse_database_copy(const Record& record);
+
+}  // namespace pitr::wal
