@@ -68,7 +68,12 @@ class PitrSite {
   Subprocess start_agent() const {
     auto agent = must(
         Subprocess::start({program("pitr-agent").native(), "--config", config_file().native()}));
-    if (!eventually([&] { return std::filesystem::exists(socket()); })) {
+    // The file is there a moment before somebody listens.
+    const auto answers = [&] {
+      const auto request = must(http::Request::create("GET", "/v1/status"));
+      return http::Client(socket()).send(request).has_value();
+    };
+    if (!eventually(answers)) {
       throw std::runtime_error("the agent did not start: " + agent.err());
     }
     return agent;
