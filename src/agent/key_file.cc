@@ -81,27 +81,15 @@ Result<void> KeyFileExchange::finish() {
   return sync_directory(file_.parent_path());
 }
 
-// Under a name that must not be there yet. False: it is.
-static Result<bool> put_in_place(const Path& from, const Path& to) {
-  const bool is_first = ::link(from.c_str(), to.c_str()) == 0;
-  const int failure = errno;
-  ::unlink(from.c_str());
-  if (is_first) return true;
-  if (failure == EEXIST) return false;
-  return Error::from_errno(failure, "putting a new key into " + to.native());
-}
-
 Result<KeyEncryptionKey> read_or_create_key_file(const Path& file) {
   std::error_code error;
-  const auto path = std::filesystem::absolute(file, error);
-  const bool is_there = std::filesystem::exists(path, error);
+  const bool is_there = std::filesystem::exists(file, error);
   if (error) return Error::from_errno(error.value(), "looking for " + file.native());
   if (is_there) return read_key_file(file);
   const auto key = TRY(KeyEncryptionKey::generate());
-  const Path own = fmt::format("{}.{}", path.native(), ::getpid());
-  TRY(write_key_file(own, key));
-  TRY(put_in_place(own, path));
-  TRY(sync_directory(path.parent_path()));
+  auto created = create_key_file(file, key);
+  // Of two at a time the first one's key counts.
+  if (!created && created.error().kind() != ErrorKind::kConflict) return std::move(created).error();
   return read_key_file(file);
 }
 

@@ -50,7 +50,7 @@ class BaseBackup {
   Result<BackupWriter*> start_writer(Lsn start_lsn);
   BackupManifest describe(const CopiedFiles& copied) const;
   Result<void> judge_promise(const CopiedFiles& copied, BackupManifest& manifest);
-  Result<void> wait_for_wal(const BackupManifest& manifest);
+  Result<void> wait_for_wal(const BackupManifest& manifest, const TimelineHistory& history);
   void report_unexplained(const BackupManifest& manifest);
   void report(const BackupManifest& manifest);
 
@@ -78,8 +78,8 @@ Result<BackupManifest> BaseBackup::run() {
   observer_.phase("storing the block map", 0);
   auto manifest = TRY(writer_->store_manifest(std::move(described)));
   observer_.phase("waiting for the backup's WAL", 0);
-  TRY(wait_for_wal(manifest));
   const auto history = TRY(stored_history(archive_, manifest.timeline));
+  TRY(wait_for_wal(manifest, history));
   TRY(check_copied_databases(archive_, facts_, history, manifest.start_lsn, manifest.stop_lsn));
   TRY(writer_->publish(manifest));
   report(manifest);
@@ -237,7 +237,8 @@ BackupManifest BaseBackup::describe(const CopiedFiles& copied) const {
 Result<void> BaseBackup::judge_promise(const CopiedFiles& copied, BackupManifest& manifest) {
   if (copied.broken_promises.empty()) return {};
   observer_.phase("looking for what changed during the backup", 0);
-  TRY(wait_for_wal(manifest));
+  const auto stored = TRY(stored_history(archive_, manifest.timeline));
+  TRY(wait_for_wal(manifest, stored));
   const auto history = TRY(cluster_history(request_.data_directory, archive_, manifest.timeline));
   const auto during =
       TRY(changes_between(archive_, facts_, history, manifest.start_lsn, manifest.stop_lsn));
@@ -256,8 +257,8 @@ Result<void> BaseBackup::judge_promise(const CopiedFiles& copied, BackupManifest
 }
 
 // A backup without its WAL is not one. Asks cheaply until the WAL is there.
-Result<void> BaseBackup::wait_for_wal(const BackupManifest& manifest) {
-  const auto history = TRY(stored_history(archive_, manifest.timeline));
+Result<void> BaseBackup::wait_for_wal(const BackupManifest& manifest,
+                                      const TimelineHistory& history) {
   const auto deadline = clock_.steady_now() + request_.wal_timeout;
   while (true) {
     auto coverage =

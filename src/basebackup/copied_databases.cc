@@ -59,7 +59,7 @@ class CopyWatch {
     wal::ChangedBlocks after;
   };
 
-  static bool touches(const wal::ChangedBlocks& changed, const wal::DatabaseDirectory& directory) {
+  static bool touches(const wal::ChangedBlocks& changed, const RelationDirectory& directory) {
     if (changed.distrusted()) return true;
     const auto is_in_it = [&](const wal::RelationId& relation) {
       return relation.tablespace == directory.tablespace && relation.database == directory.database;

@@ -1,6 +1,8 @@
 // Keys as text, and from where that text comes.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <openssl/evp.h>
+#include <unistd.h>
 
 #include <array>
 
@@ -80,11 +82,14 @@ Result<KeyEncryptionKey> run_key_command(const std::string& command, Seconds tim
 }
 
 Result<void> create_key_file(const Path& path, const KeyEncryptionKey& key) {
-  auto file = TRY(File::open(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
   const SecretText text(key.to_text());
-  TRY(file.append(as_bytes(text.text())));
-  TRY(file.sync());
-  TRY(file.close());
+  // Whole under its name, or not there: a crash leaves no half of a key.
+  const Path own = fmt::format("{}.{}", path.native(), ::getpid());
+  TRY(write_file_durably(own, as_bytes(text.text()), 0600));
+  const bool is_first = ::link(own.c_str(), path.c_str()) == 0;
+  const int failure = errno;
+  ::unlink(own.c_str());
+  if (!is_first) return Error::from_errno(failure, "making the key file " + path.native());
   return sync_directory(path.parent_path().empty() ? Path(".") : path.parent_path());
 }
 

@@ -1,8 +1,5 @@
 // What hostile and broken clients send to a real agent's API: each is refused, archiving goes on
 // meanwhile, and the agent is afterwards what it was before.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <random>
 
 #include "agent/api_over_tcp.h"
@@ -19,15 +16,7 @@ using testing_support::RawConnection;
 class ApiAbuseTest : public ApiOverTcpTest {
  protected:
   RawConnection connection() const {
-    UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(port_.port()));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-      throw std::runtime_error("the agent takes no connection");
-    }
-    return RawConnection(std::move(fd));
+    return RawConnection(testing_support::connect_to_port(port_.port()));
   }
   // What comes back until the agent closes; waits where it has no place just now.
   std::string answer_to(std::string_view bytes) const {

@@ -1,7 +1,5 @@
 // The server over TCP: whatever clients send or leave out, others are served, and what is too much
 // is refused with an answer.
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sys/resource.h>
 
 #include <atomic>
@@ -15,19 +13,8 @@ namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
+using testing_support::connect_to_port;
 using testing_support::RawConnection;
-
-UniqueFd connect_to(std::uint16_t port) {
-  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    throw std::runtime_error("connecting to port " + std::to_string(port));
-  }
-  return fd;
-}
 
 class TcpServerTest : public testing::Test {
  protected:
@@ -43,7 +30,7 @@ class TcpServerTest : public testing::Test {
     ASSERT_TRUE(server) << server.error().message();
     server_ = std::move(*server);
   }
-  RawConnection connection() { return RawConnection(connect_to(server_->port())); }
+  RawConnection connection() { return RawConnection(connect_to_port(server_->port())); }
   std::string exchange(std::string_view bytes) {
     auto client = connection();
     client.send(bytes);

@@ -1,7 +1,5 @@
 // The server with TLS, as curl and others see it.
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 
 #include <fstream>
 
@@ -82,15 +80,7 @@ class TlsServerTest : public testing::Test {
     return must(test::run_command(arguments));
   }
   testing_support::RawConnection plain() {
-    UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(server_->port());
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-      throw std::runtime_error("connecting");
-    }
-    return testing_support::RawConnection(std::move(fd));
+    return testing_support::RawConnection(testing_support::connect_to_port(server_->port()));
   }
 
   test::TemporaryDirectory home_ = must(test::TemporaryDirectory::create());

@@ -2,6 +2,8 @@
 // connection that writes and reads bytes, and a server that gives every client the same bytes.
 #pragma once
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -25,6 +27,19 @@ inline sockaddr_un unix_address(const Path& path) {
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
   return address;
+}
+
+// A connection over TCP to this machine. Fails by exception.
+inline UniqueFd connect_to_port(int port) {
+  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    throw std::runtime_error("connecting to port " + std::to_string(port));
+  }
+  return fd;
 }
 
 // Fails by exception, and by "" where nothing comes for ten seconds.

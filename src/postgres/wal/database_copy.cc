@@ -5,8 +5,8 @@ namespace pitr::wal {
 static constexpr std::uint8_t kKindMask = 0xF0;
 static constexpr std::uint8_t kCreateByCopy = 0x00;  // in all majors
 
-static Result<DatabaseDirectory> read_directory(ByteReader& in) {
-  DatabaseDirectory directory;
+static Result<RelationDirectory> read_directory(ByteReader& in) {
+  RelationDirectory directory;
   directory.database = TRY(in.u32());
   directory.tablespace = TRY(in.u32());
   return directory;

@@ -6,20 +6,15 @@
 
 #include <optional>
 
+#include "postgres/data_directory.h"
 #include "postgres/wal/record.h"
 
 namespace pitr::wal {
 
-struct DatabaseDirectory {
-  std::uint32_t tablespace = 0;
-  std::uint32_t database = 0;
-  friend bool operator==(const DatabaseDirectory&, const DatabaseDirectory&) = default;
-};
-
 struct DatabaseCopy {
   Lsn start;  // of the record
-  DatabaseDirectory from;
-  DatabaseDirectory to;
+  RelationDirectory from;
+  RelationDirectory to;
 };
 // nullopt: the record is none.
 Result<std::optional<DatabaseCopy>> parse_database_copy(const Record& record);

@@ -77,8 +77,8 @@ TEST_P(RecordChanges, CopiedDatabasesAreNamed) {
   for (const std::uint32_t oid : {16400u, 1700u, 5u, 1663u}) data.u32(oid);
   const auto copy = copy_of(wal::kRmDbase, 0x00, data).value();
   ASSERT_TRUE(copy.has_value());
-  EXPECT_EQ(copy->to, (wal::DatabaseDirectory{1700, 16400}));
-  EXPECT_EQ(copy->from, (wal::DatabaseDirectory{1663, 5}));
+  EXPECT_EQ(copy->to, (RelationDirectory{1700, 16400}));
+  EXPECT_EQ(copy->from, (RelationDirectory{1663, 5}));
   EXPECT_FALSE(copy_of(wal::kRmDbase, 0x10, data).value().has_value());
   EXPECT_FALSE(copy_of(wal::kRmSmgr, 0x00, data).value().has_value());
   ByteWriter cut;
