@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "agent/cluster_jobs.h"
 #include "agent/cluster_service.h"
-#include "agent/job_runner.h"
+#include "agent/jobs/cluster_jobs.h"
+#include "agent/jobs/job_runner.h"
 
 namespace pitr {
 

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "agent/audited_expire.h"
-#include "agent/backup_progress.h"
+#include "agent/audit/audited_expire.h"
 #include "agent/host.h"
+#include "agent/jobs/backup_progress.h"
 #include "agent/repository_access.h"
 #include "common/log.h"
 #include "common/retry.h"

@@ -17,12 +17,12 @@
 #include <thread>
 
 #include "agent/archived_file.h"
-#include "agent/audit_trail.h"
-#include "agent/cluster_events.h"
-#include "agent/job_turn.h"
+#include "agent/audit/audit_trail.h"
+#include "agent/events/cluster_events.h"
+#include "agent/events/stream_watch.h"
+#include "agent/jobs/job_turn.h"
 #include "agent/metrics/cluster_counters.h"
-#include "agent/status.h"
-#include "agent/stream_watch.h"
+#include "agent/reports/status.h"
 #include "basebackup/base_backup.h"
 #include "common/observer.h"
 #include "config/config.h"

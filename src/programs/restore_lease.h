@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "repository/expire/lease.h"
-#include "restore/plan.h"
-#include "restore/recovery_plan.h"
+#include "restore/plan/plan.h"
+#include "restore/recovery/recovery_plan.h"
 
 namespace pitr {
 

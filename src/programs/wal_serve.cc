@@ -22,7 +22,7 @@
 #include "postgres/data_directory.h"
 #include "programs/exit_codes.h"
 #include "programs/restore_lease.h"
-#include "restore/prefetcher.h"
+#include "restore/recovery/prefetcher.h"
 
 extern char** environ;
 

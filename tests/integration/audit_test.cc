@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "agent/audit_trail.h"
+#include "agent/audit/audit_trail.h"
 #include "agent/pitr_site.h"
 
 namespace pitr::test {

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "integration/in_place_cluster.h"
-#include "restore/in_place_journal.h"
+#include "restore/files/in_place_journal.h"
 
 namespace pitr::test {
 namespace {

@@ -12,7 +12,7 @@
 #include <future>
 #include <iostream>
 
-#include "restore/plan.h"
+#include "restore/plan/plan.h"
 #include "support/concurrent_writers.h"
 #include "support/restore_program.h"
 #include "support/stepped_clock.h"

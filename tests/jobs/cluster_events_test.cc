@@ -1,5 +1,5 @@
 // What becomes an event, and what doesn't.
-#include "agent/cluster_events.h"
+#include "agent/events/cluster_events.h"
 
 #include "jobs/steered_jobs.h"
 

@@ -1,4 +1,4 @@
-#include "agent/job_runner.h"
+#include "agent/jobs/job_runner.h"
 
 #include <fstream>
 #include <thread>

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <vector>
 
-#include "agent/job_runner.h"
+#include "agent/jobs/job_runner.h"
 #include "config/load.h"
 #include "support/must.h"
 #include "support/temporary_directory.h"

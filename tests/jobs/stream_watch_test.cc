@@ -1,5 +1,5 @@
 // When a stall is news.
-#include "agent/stream_watch.h"
+#include "agent/events/stream_watch.h"
 
 namespace pitr {
 namespace {

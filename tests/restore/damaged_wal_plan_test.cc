@@ -2,7 +2,7 @@
 // and the end of the last tail is never cut off in silence.
 
 #include "restore/plan_fixture.h"
-#include "restore/wal_supply.h"
+#include "restore/recovery/wal_supply.h"
 
 namespace pitr::test {
 namespace {

@@ -1,6 +1,6 @@
 #include <fcntl.h>
 
-#include "restore/target_directory.h"
+#include "restore/files/target_directory.h"
 #include "support/must.h"
 #include "support/temporary_directory.h"
 

@@ -1,11 +1,11 @@
-#include "restore/in_place_journal.h"
+#include "restore/files/in_place_journal.h"
 
 #include <unistd.h>
 
 #include <filesystem>
 
-#include "restore/recovery_plan.h"
-#include "restore/stopped_cluster.h"
+#include "restore/files/stopped_cluster.h"
+#include "restore/recovery/recovery_plan.h"
 
 namespace pitr {
 namespace {

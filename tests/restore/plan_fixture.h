@@ -7,7 +7,7 @@
 
 #include "postgres/wal/segment_facts.h"
 #include "postgres/wal/wal_builder.h"
-#include "restore/plan.h"
+#include "restore/plan/plan.h"
 #include "storage/memory/memory_storage.h"
 
 namespace pitr::test {

@@ -1,4 +1,4 @@
-#include "restore/recovery_settings.h"
+#include "restore/recovery/recovery_settings.h"
 
 namespace pitr {
 namespace {

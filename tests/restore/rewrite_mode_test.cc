@@ -1,4 +1,4 @@
-#include "restore/rewrite_mode.h"
+#include "restore/plan/rewrite_mode.h"
 
 namespace pitr {
 namespace {

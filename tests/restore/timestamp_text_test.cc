@@ -1,4 +1,4 @@
-#include "restore/timestamp_text.h"
+#include "restore/plan/timestamp_text.h"
 
 namespace pitr {
 namespace {

@@ -1,13 +1,13 @@
 // What pitr-wal-get is told: "absent" only of what lies beyond the plan, whatever goes wrong.
 
-#include "restore/wal_supply.h"
+#include "restore/recovery/wal_supply.h"
 
 #include <unistd.h>
 
 #include <filesystem>
 
 #include "postgres/wal/wal_builder.h"
-#include "restore/prefetcher.h"
+#include "restore/recovery/prefetcher.h"
 #include "storage/memory/memory_storage.h"
 
 namespace pitr {

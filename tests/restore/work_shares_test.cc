@@ -1,4 +1,4 @@
-#include "restore/work_shares.h"
+#include "restore/files/work_shares.h"
 
 #include <atomic>
 

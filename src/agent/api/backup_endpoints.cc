@@ -6,8 +6,8 @@
 #include "agent/api/api_route.h"
 #include "agent/api/job_options.h"
 #include "agent/api/progress_stream.h"
-#include "agent/status_json.h"
-#include "agent/stored_backups.h"
+#include "agent/reports/status_json.h"
+#include "agent/reports/stored_backups.h"
 #include "common/log.h"
 
 namespace pitr {

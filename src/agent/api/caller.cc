@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "agent/audit_trail.h"
+#include "agent/audit/audit_trail.h"
 #include "agent/host.h"
 
 namespace pitr {

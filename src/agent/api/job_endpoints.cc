@@ -6,9 +6,9 @@
 #include "agent/api/api_route.h"
 #include "agent/api/job_options.h"
 #include "agent/api/progress_stream.h"
-#include "agent/expire_json.h"
-#include "agent/find_backup.h"
-#include "agent/verify_json.h"
+#include "agent/reports/expire_json.h"
+#include "agent/reports/find_backup.h"
+#include "agent/reports/verify_json.h"
 
 namespace pitr {
 namespace {

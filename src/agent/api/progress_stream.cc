@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "agent/backup_progress.h"
+#include "agent/jobs/backup_progress.h"
 
 namespace pitr {
 

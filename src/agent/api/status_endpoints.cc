@@ -3,10 +3,10 @@
 
 #include "agent/api/api_route.h"
 #include "agent/api/openapi.h"
-#include "agent/cluster_status.h"
 #include "agent/metrics/metric_page.h"
-#include "agent/repository_report.h"
-#include "agent/status_json.h"
+#include "agent/reports/cluster_status.h"
+#include "agent/reports/repository_report.h"
+#include "agent/reports/status_json.h"
 #include "repository/incarnations.h"
 
 namespace pitr {

@@ -9,7 +9,7 @@
 #include <algorithm>
 
 #include "codec/keyring.h"
-#include "restore/timestamp_text.h"
+#include "restore/plan/timestamp_text.h"
 
 namespace pitr {
 namespace {

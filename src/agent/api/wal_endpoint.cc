@@ -1,4 +1,4 @@
-// WAL files that archive_command hands over; programs/pitr_archive.cc is the client.
+// WAL files that archive_command hands over; programs/small/pitr_archive.cc is the client.
 #include "agent/api/api_route.h"
 #include "common/log.h"
 

@@ -1,6 +1,6 @@
 #include "agent/metrics/cluster_counters.h"
 
-#include "agent/status.h"
+#include "agent/reports/status.h"
 
 namespace pitr {
 

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <utility>
 
-#include "agent/job.h"
+#include "agent/jobs/job.h"
 #include "common/latency_histogram.h"
 #include "repository/backup/backup_manifest.h"
 #include "repository/expire/expire.h"

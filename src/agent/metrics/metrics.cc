@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "agent/cluster_status.h"
 #include "agent/metrics/metric_page.h"
-#include "agent/repository_report.h"
+#include "agent/reports/cluster_status.h"
+#include "agent/reports/repository_report.h"
 #include "common/retry.h"
 #include "repository/incarnations.h"
 
