@@ -9,6 +9,11 @@ cd "$(dirname "$0")/.."
 root=$(realpath "$1")
 started=$SECONDS
 
+# Before the boot, which starts PostgreSQL.
+cat >>"$root/etc/postgresql/15/main/postgresql.conf" <<'SETTINGS'
+archive_mode = on
+archive_command = '/usr/bin/pitr-archive %p'
+SETTINGS
 scripts/boot_systemd.sh "$root" >"$root/var/log/boot.log" 2>&1 &
 boot=$!
 init=
@@ -54,10 +59,6 @@ step "systemd starts"
 wait_until 60 has_booted
 
 step "PostgreSQL and the agent start; a backup, archive_command, a check"
-cat >>"$root/etc/postgresql/15/main/postgresql.conf" <<'SETTINGS'
-archive_mode = on
-archive_command = '/usr/bin/pitr-archive %p'
-SETTINGS
 within systemctl start postgresql@15-main
 as_postgres pitr init >/dev/null
 within systemctl enable --now pitr-agent

@@ -197,8 +197,14 @@ Result<std::optional<EndOfTimeline>> StreamSession::stream(const StartPosition& 
   const bool gone = !end && end.error().kind() == ErrorKind::kNotFound &&
                     (!writer_ || writer_->received() == position.start);
   receiver_.gone_.reset();
-  if (gone) receiver_.gone_ = position;
-  return end;
+  if (!gone) return end;
+  receiver_.gone_ = position;
+  const SegmentSize size = receiver_.archive_.segment_size();
+  const SegmentId segment{position.timeline, size.number_of(position.start)};
+  if (!TRY(receiver_.archive_.has_segment(segment))) return end;
+  return Error::transient(fmt::format(
+      "the server no longer has segment {}, which is stored; streaming goes on behind it",
+      segment_file_name(segment, size)));
 }
 
 Result<std::optional<EndOfTimeline>> StreamSession::stream_from(const StartPosition& position) {

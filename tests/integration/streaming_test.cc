@@ -1,6 +1,7 @@
 // The WAL receiver against real servers: what is stored is what the server wrote.
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 
 #include "support/pgbench.h"
 #include "support/streamed_repository.h"
@@ -106,6 +107,31 @@ TEST(StreamingTest, ARestartedReceiverGoesOnWithoutAHole) {
                                          TimelineHistory::without_ancestors(TimelineId(1)), begin));
   EXPECT_GE(covered.end + 8, repository.status().durable_lsn) << covered.ended_by;
   EXPECT_FALSE(covered.has_gap);
+}
+
+// As after every restart of the agent beside an idle server that archives with a timeout.
+TEST(StreamingTest, AStoredSegmentThatTheServerRemovedIsNoErrorAndNoGap) {
+  auto cluster = start_cluster({.wal_segment_size_mb = 1});
+  StreamedRepository repository(cluster);
+  repository.start_streaming(cluster);
+  write_rows(cluster, 3000);
+  must(cluster.sql("SELECT pg_switch_wal()"));
+  repository.catch_up(cluster);
+  const auto newest = must(repository.archive().newest_segment(TimelineId(1))).value();
+  const auto name = segment_file_name(newest, segment_size_of(cluster));
+  repository.stop_streaming();
+  must(cluster.restart());  // its shutdown's checkpoint is in the next segment
+  must(cluster.sql("CHECKPOINT"));
+  ASSERT_FALSE(std::filesystem::exists(cluster.data_directory() / "pg_wal" / name));
+
+  testing::internal::CaptureStderr();
+  repository.start_streaming(cluster);
+  write_rows(cluster, 10);
+  repository.catch_up(cluster);
+  const auto said = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(said, testing::HasSubstr("no longer has segment " + name + ", which is stored"));
+  EXPECT_THAT(said, testing::Not(testing::HasSubstr("error")));
+  EXPECT_EQ(repository.status().gaps, 0u);
 }
 
 TEST(StreamingTest, ASwitchToANewTimelineIsFollowedInTheMiddleOfAStream) {
