@@ -15,18 +15,13 @@ namespace {
 // Each keeps what changes after it.
 constexpr std::size_t kMostCopies = 100;
 
-// XLOG_FPI_FOR_HINT (catalog/pg_control.h): readers set a hint bit, and no row changed.
-bool is_hint_only(const wal::RecordHeader& header) {
-  return header.rmgr == wal::kRmXlog && (header.info & 0xF0) == 0xA0;
-}
-
 class CopyWatch {
  public:
   CopyWatch(Lsn start, Lsn stop) : start_(start), stop_(stop) {}
 
   Result<void> see(const wal::Record& record) {
     if (record.start < start_ || record.start >= stop_) return {};
-    if (is_hint_only(record.header)) return {};
+    if (wal::is_hint_only(record.header)) return {};
     for (auto& seen : copies_) wal::add_changes(record, seen.after);
     const auto copy = TRY(wal::parse_database_copy(record));
     if (!copy) return {};

@@ -170,5 +170,6 @@ Result<std::optional<Lsn>> parse_overwrite_contrecord(const Record& record);
 bool is_xact_end(const RecordHeader& header);
 bool is_switch(const RecordHeader& header);
 bool is_overwrite_contrecord(const RecordHeader& header);
+bool is_hint_only(const RecordHeader& header);  // a reader set a hint bit, and no row changed
 
 }  // namespace pitr::wal

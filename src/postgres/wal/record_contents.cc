@@ -22,6 +22,7 @@ enum XlogKind : std::uint8_t {
   kParameterChange = 0x60,
   kRestorePoint = 0x70,
   kEndOfRecovery = 0x90,
+  kFpiForHint = 0xA0,
   kOverwriteContrecord = 0xD0,
 };
 
@@ -229,6 +230,9 @@ bool is_switch(const RecordHeader& header) {
 }
 bool is_overwrite_contrecord(const RecordHeader& header) {
   return is_xlog(header, kOverwriteContrecord);
+}
+bool is_hint_only(const RecordHeader& header) {
+  return is_xlog(header, kFpiForHint);
 }
 
 }  // namespace pitr::wal
