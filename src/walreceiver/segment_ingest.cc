@@ -60,8 +60,35 @@ Result<void> SegmentIngest::compare_with_streamed(SegmentId segment, ByteView by
 
 Result<PutOutcome> SegmentIngest::put(SegmentId segment, ByteView bytes) {
   auto outcome = compare_and_store(segment, bytes);
+  const bool is_refused = !outcome && (outcome.error().kind() == ErrorKind::kCorrupt ||
+                                       outcome.error().kind() == ErrorKind::kConflict);
+  if (is_refused && TRY(is_left_within(segment, bytes))) {
+    const auto name = segment_file_name(segment, archive_.segment_size()) + ".partial";
+    outcome = archive_.put_file(name, bytes);
+  }
   if (counts_ != nullptr) counts_->add(SegmentWay::kArchived, outcome);
   return outcome;
+}
+
+// Whether a younger timeline begins within the segment, and up to there these are its bytes.
+Result<bool> SegmentIngest::is_left_within(SegmentId segment, ByteView bytes) {
+  const Lsn start = archive_.segment_size().start_of(segment.number);
+  const auto timelines = TRY(archive_.timelines());
+  const auto streamed = TRY(archive_.read_up_to_damage(segment));
+  for (const TimelineId younger : timelines) {
+    if (younger <= segment.timeline) continue;
+    const auto options = TRY(decoder_options(younger));
+    const auto left =
+        options.history ? options.history->switch_point(segment.timeline) : std::optional<Lsn>();
+    if (!left || *left <= start || *left > start + bytes.size()) continue;
+    const auto size = std::min<std::size_t>(*left - start, streamed.bytes.size());
+    if (!std::ranges::equal(bytes.first(size), ByteView(streamed.bytes).first(size))) continue;
+    const auto own_options = TRY(decoder_options(segment.timeline));
+    const auto carry = TRY(carry_into(segment));
+    const auto valid = TRY(wal::decode_valid_prefix(own_options, start, carry, bytes, {}));
+    if (valid.last_record_end >= *left) return true;
+  }
+  return false;
 }
 
 Result<PutOutcome> SegmentIngest::put_streamed(SegmentId segment, ByteView bytes,

@@ -33,6 +33,11 @@ class SegmentIngest {
   // other system identifier, segment size or position. kConflict: other bytes are stored under the
   // name, complete or streamed. kCorrupt: its records don't check out, or don't continue the
   // segment before. What is refused is not stored as the segment.
+  //
+  // A standby with archive_mode = always that follows a switch of timelines hands over the segment
+  // in which it left the old one, zeros or older pages behind the switch (WalReceiverMain() in
+  // walreceiver.c). It is kept as the .partial that a promoted server makes of it. The history that
+  // tells of the switch must be stored; the archiver hands histories over first.
   Result<PutOutcome> put(SegmentId segment, ByteView bytes);
   // The same for what is durable as tails already, which it isn't compared with. carry: what
   // crosses the segment's start, where the caller knows it.
@@ -62,6 +67,7 @@ class SegmentIngest {
     wal::Carry carry_out;
   };
   Result<void> compare_with_streamed(SegmentId segment, ByteView bytes);
+  Result<bool> is_left_within(SegmentId segment, ByteView bytes);
   // nullopt: all that can be known of the segment is stored already.
   Result<std::optional<NewFacts>> derive_facts(SegmentId segment, ByteView bytes,
                                                std::optional<wal::Carry> carry);

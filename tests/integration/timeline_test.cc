@@ -128,6 +128,62 @@ TEST(ArchivedAheadTest, WhatArchivingSkippedIsStreamed) {
   EXPECT_EQ(repository.status().gaps, 0u);
 }
 
+// P, its standby S, and C behind S: when S is promoted in the middle of a segment, C follows it and
+// archives the segment in which it left the old timeline as if that were whole.
+TEST(ArchivingStandbyTest, TheSegmentInWhichItLeftATimelineDoesNotStopItsArchiving) {
+  const auto archive = must(TemporaryDirectory::create());
+  const auto directory = archive.path() / "archived";
+  std::filesystem::create_directory(directory);
+  auto primary = must(TestCluster::create({.wal_segment_size_mb = 1}));
+  must(primary.start());
+  auto standby = must(primary.make_standby("s"));
+  must(standby.start());
+  auto cascaded = must(primary.make_standby("c"));
+  must(cascaded.configure({{"primary_conninfo", standby.conninfo()},
+                           {"archive_mode", "always"},
+                           {"archive_command", "cp %p " + (directory / "%f").native()}}));
+  must(cascaded.start());
+  StreamedRepository repository(primary);
+  repository.start_streaming(primary);
+  write_rows(primary, 3000);
+  const auto end = flushed(primary);
+  const auto has_replayed = [&] {
+    const auto at = must(cascaded.sql_value("SELECT pg_last_wal_replay_lsn()"));
+    return must(Lsn::parse(at)) >= end;
+  };
+  repository.wait_for("C", [&](const WalReceiverStatus&) { return has_replayed(); });
+  repository.catch_up(primary);
+  must(standby.promote());
+  write_rows(primary, 1000);  // and on, on the old timeline
+  repository.catch_up(primary);
+  write_rows(standby, 3000);
+  must(standby.sql("SELECT pg_switch_wal()"));
+  const auto size = segment_size_of(primary);
+  const auto left = segment_file_name({TimelineId(1), size.number_of(end)}, size);
+  repository.wait_for("C's archiving", [&](const WalReceiverStatus&) {
+    const auto number = size.number_of(end);
+    return std::filesystem::exists(directory / left) &&
+           std::filesystem::exists(directory / segment_file_name({TimelineId(2), number}, size));
+  });
+
+  SegmentIngest ingest(repository.archive(), repository.facts());
+  const auto bytes = must(read_file(directory / left));
+  const SegmentId segment{TimelineId(1), size.number_of(end)};
+  const auto known = must(repository.archive().read_available(segment)).bytes;
+  EXPECT_FALSE(ingest.put(segment, bytes).has_value());  // without the history nobody can tell
+  const auto history = history_file_name(TimelineId(2));
+  must(repository.archive().put_file(history, must(read_file(directory / history))));
+  const auto stored = ingest.put(segment, bytes);
+  ASSERT_TRUE(stored.has_value()) << stored.error().message();
+  // P's own bytes stand.
+  EXPECT_TRUE(must(repository.archive().read_available(segment)).bytes == known);
+  EXPECT_FALSE(std::ranges::equal(ByteView(bytes).first(known.size()), known));
+  // Damage before the switch is damage.
+  auto damaged = bytes;
+  damaged[5000] ^= 1;
+  EXPECT_FALSE(ingest.put(segment, damaged).has_value());
+}
+
 TEST(GapTest, StreamingGoesOnBehindAGapThatEndsOnALaterTimeline) {
   auto cluster = must(TestCluster::create(
       {.wal_segment_size_mb = 1,
