@@ -11,9 +11,19 @@ namespace pitr {
 // Bytes that are made durable at once when they arrive faster than storage syncs.
 static constexpr std::uint64_t kBatchBytes = 1ull << 20;
 
-// A keepalive says where WAL ended when it was sent. A transaction takes its commit time a moment
-// before its record is written, so only what is older than this is called complete.
+// A transaction takes its commit time a moment before its record is written, so only what is older
+// than this is called complete.
 static constexpr Microseconds kCommitTimeMargin = Seconds(1);
+
+// How often what was asked of the server is looked for, while nothing arrives.
+static constexpr Milliseconds kLookPause{20};
+static constexpr Milliseconds kLookPatience{1'000};
+
+static ConnectionOptions sql_options(const WalReceiverOptions& options) {
+  ConnectionOptions sql;
+  sql.application_name = options.application_name + " (slot)";
+  return sql;
+}
 
 Result<std::unique_ptr<StreamSession>> StreamSession::connect(WalReceiver& receiver,
                                                               std::stop_token stop) {
@@ -21,9 +31,8 @@ Result<std::unique_ptr<StreamSession>> StreamSession::connect(WalReceiver& recei
   options.application_name = receiver.options_.application_name;
   auto replication = ReplicationConnection::open(receiver.options_.conninfo, options, stop);
   auto connection = TRY(std::move(replication));
-  ConnectionOptions sql_options;
-  sql_options.application_name = receiver.options_.application_name + " (slot)";
-  auto sql = TRY(Connection::open(receiver.options_.conninfo, sql_options, stop));
+  auto sql =
+      TRY(Connection::open(receiver.options_.conninfo, sql_options(receiver.options_), stop));
   return std::unique_ptr<StreamSession>(
       new StreamSession(receiver, std::move(connection), std::move(sql), stop));
 }
@@ -43,11 +52,14 @@ Result<void> StreamSession::run() {
   TRY(check_identity());
   TRY(prepare_slot());
   auto position = TRY(choose_start());
+  probe_ = std::make_unique<WatermarkProbe>(
+      std::move(sql_), options_.conninfo, sql_options(options_), receiver_.archive_.segment_size());
   while (true) {
     const auto end = TRY(stream(position));
     if (!end) return sealer_.drain();
-    log::info("timeline {} ended at {}; going on with timeline {}", to_string(position.timeline),
-              to_string(end->next_start), to_string(end->next_timeline));
+    log::info("cluster {}: timeline {} ended at {}; going on with timeline {}", cluster(),
+              to_string(position.timeline), to_string(end->next_start),
+              to_string(end->next_timeline));
     TRY(fetch_history(end->next_timeline));
     const auto start = receiver_.archive_.segment_size().round_down(end->next_start);
     position = StartPosition{end->next_timeline, start, false};
@@ -83,7 +95,7 @@ Result<void> StreamSession::check_identity() {
 
 Result<void> StreamSession::create_slot() {
   TRY(connection_.create_physical_slot(options_.slot_name, true, false, stop_));
-  log::info("created replication slot {}", options_.slot_name);
+  log::info("cluster {}: created replication slot {}", cluster(), options_.slot_name);
   const auto slot = TRY(read_slot(sql_, options_.slot_name, stop_));
   slot_restart_ = slot.restart_lsn;
   return {};
@@ -100,7 +112,8 @@ Result<void> StreamSession::prepare_slot() {
         .with_hint("name another slot in the configuration");
   }
   if (slot.wal_status == SlotWalStatus::kLost) {
-    log::warning("replication slot {} was lost ({}); replacing it", slot.name,
+    log::warning("cluster {}: replication slot {} was lost ({}); replacing it", cluster(),
+                 slot.name,
                  slot.invalidation_reason.value_or("max_slot_wal_keep_size was exceeded"));
     TRY(connection_.drop_slot(slot.name, stop_));
     return create_slot();
@@ -146,9 +159,12 @@ Result<std::vector<StoredWal>> StreamSession::stored_wal(const TimelineHistory& 
   std::vector<StoredWal> stored;
   const auto timelines = TRY(receiver_.archive_.timelines());
   for (const TimelineId timeline : timelines) {
+    // What is wrong with a branch that this server left, or never was on, must not keep it waiting.
+    if (!history.contains(timeline)) continue;
     TRY(ingest_.seal_complete_tails(timeline));
     const auto newest = TRY(receiver_.archive_.newest_segment(timeline));
     if (!newest) continue;
+    const auto guard = stall_watch_.storing();  // anew for each: reading many is no stall
     const auto wal = TRY(stored_without_hole(history, *newest));
     stored.push_back(wal);
   }
@@ -156,7 +172,6 @@ Result<std::vector<StoredWal>> StreamSession::stored_wal(const TimelineHistory& 
 }
 
 Result<StartPosition> StreamSession::choose_start() {
-  const auto guard = stall_watch_.storing();
   const auto history = TRY(fetch_history(server_.timeline));
   const auto stored = TRY(stored_wal(history));
   const ServerPosition server{server_.position, server_is_standby_, slot_restart_};
@@ -180,9 +195,9 @@ Result<StartPosition> StreamSession::skip_what_is_gone(const TimelineHistory& hi
   const auto gap = fmt::format("timeline {}: from {} to {}", to_string(position.timeline),
                                to_string(missing_from), to_string(from));
   log::error(
-      "WAL is missing for ever, {}: the server removed it before it was received. Restores "
-      "can't cross it; take a new base backup now",
-      gap);
+      "cluster {}: WAL is missing for ever, {}: the server removed it before it was received. "
+      "Restores can't cross it; take a new base backup now",
+      cluster(), gap);
   receiver_.update_status([&](WalReceiverStatus& status) {
     ++status.gaps;
     status.last_gap = gap;
@@ -215,12 +230,12 @@ Result<std::optional<EndOfTimeline>> StreamSession::stream_from(const StartPosit
     writer_ = TRY(StreamWriter::open(ingest_, sealer_, position.timeline, position.start));
   }
   first_received_ = position.start;
-  log::info("streaming timeline {} from {} with slot {}", to_string(position.timeline),
-            to_string(position.start), options_.slot_name);
+  log::info("cluster {}: streaming timeline {} from {} with slot {}", cluster(),
+            to_string(position.timeline), to_string(position.start), options_.slot_name);
   receiver_.update_status([&](WalReceiverStatus& status) {
     status.state = WalReceiverState::kStreaming;
     status.timeline = position.timeline;
-    status.received_lsn = status.durable_lsn = position.start;
+    status.received_lsn = status.durable_lsn = status.server_lsn = position.start;
     status.last_error.clear();
     status.last_error_kind.reset();
   });
@@ -228,22 +243,54 @@ Result<std::optional<EndOfTimeline>> StreamSession::stream_from(const StartPosit
 }
 
 Result<std::optional<EndOfTimeline>> StreamSession::receive_until_end() {
-  last_watermark_ = last_feedback_ = receiver_.clock_.steady_now() - options_.watermark_interval;
+  const auto begin = receiver_.clock_.steady_now();
+  last_heard_ = begin;
+  last_asked_ = begin - options_.watermark_interval;
+  sight_.reset();
   while (true) {
-    auto message = TRY(connection_.receive(options_.watermark_interval, stop_));
+    auto message = TRY(connection_.receive(longest_pause(), stop_));
     message = TRY(take_all_that_has_arrived(std::move(message)));
     TRY(make_durable());
-    const auto* keepalive = std::get_if<Keepalive>(&message);
-    if (keepalive != nullptr) TRY(note_keepalive(*keepalive));
+    if (const auto* keepalive = std::get_if<Keepalive>(&message)) note_keepalive(*keepalive);
     if (const auto* end = std::get_if<EndOfTimeline>(&message)) {
       TRY(finish_timeline(*end));
       return std::optional<EndOfTimeline>(*end);
     }
     if (std::holds_alternative<EndOfStream>(message)) return std::optional<EndOfTimeline>();
-    // Silence is broken by asking: the answer is a keepalive, which moves the watermark.
-    const bool ask = receiver_.clock_.steady_now() - last_watermark_ >= options_.watermark_interval;
-    TRY(send_feedback(ask && !(keepalive != nullptr && keepalive->reply_requested)));
+    TRY(note_silence(std::holds_alternative<ReceiveTimeout>(message)));
+    TRY(move_watermark());
+    TRY(answer(std::get_if<Keepalive>(&message)));
   }
+}
+
+// Who was just asked mostly answers within milliseconds.
+Milliseconds StreamSession::longest_pause() const {
+  const bool was_asked = receiver_.clock_.steady_now() - last_asked_ < kLookPatience;
+  return was_asked && probe_->is_looking() ? kLookPause : options_.watermark_interval;
+}
+
+// Silence is broken by asking, so a server that says nothing all the same is gone, and the kernel
+// would find that out much later.
+Result<void> StreamSession::note_silence(bool is_silent) {
+  const auto now = receiver_.clock_.steady_now();
+  if (!is_silent) {
+    last_heard_ = now;
+  } else if (now - last_heard_ > options_.silence_timeout) {
+    const auto silence = std::chrono::duration_cast<Seconds>(now - last_heard_);
+    return Error::transient(
+        fmt::format("the server has said nothing for {} s, though it was asked", silence.count()));
+  }
+  return {};
+}
+
+Result<void> StreamSession::answer(const Keepalive* keepalive) {
+  const auto now = receiver_.clock_.steady_now();
+  const bool is_time = now - last_asked_ >= options_.watermark_interval;
+  if (is_time) {
+    last_asked_ = now;
+    probe_->look();
+  }
+  return send_feedback(is_time && !(keepalive != nullptr && keepalive->reply_requested));
 }
 
 // Stores WAL until nothing more is at hand, or there's enough to be made durable at once. Returns
@@ -263,11 +310,12 @@ Result<void> StreamSession::store(const WalData& data) {
     return Error::corrupt(fmt::format("the server sent WAL of {} where {} was due",
                                       to_string(data.start), to_string(writer_->received())));
   }
+  last_heard_ = receiver_.clock_.steady_now();
   const auto guard = stall_watch_.storing();
   TRY(writer_->write(data.bytes));
   receiver_.update_status([&](WalReceiverStatus& status) {
     status.received_lsn = writer_->received();
-    status.server_lsn = std::max(data.server_end, writer_->received());
+    status.server_lsn = std::max({status.server_lsn, data.server_end, writer_->received()});
     status.last_message = data.send_time;
   });
   return {};
@@ -300,26 +348,31 @@ Result<void> StreamSession::send_feedback(bool reply_requested) {
   feedback.applied = flushed;
   feedback.reply_requested = reply_requested;
   TRY(connection_.send_feedback(feedback, receiver_.clock_.now(), stop_));
-  last_feedback_ = receiver_.clock_.steady_now();
   if (flushed.is_none()) return {};
   slot_restart_ = flushed;
   receiver_.update_status([&](WalReceiverStatus& status) { status.acknowledged_lsn = flushed; });
   return {};
 }
 
-Result<void> StreamSession::note_keepalive(const Keepalive& keepalive) {
+void StreamSession::note_keepalive(const Keepalive& keepalive) {
   receiver_.update_status([&](WalReceiverStatus& status) {
-    status.server_lsn = std::max(keepalive.server_end, writer_->received());
+    status.server_lsn = std::max({status.server_lsn, keepalive.server_end, writer_->received()});
     status.last_message = keepalive.send_time;
   });
-  const auto now = receiver_.clock_.steady_now();
-  const bool complete = writer_->durable() >= keepalive.server_end;
-  if (!complete || now - last_watermark_ < options_.watermark_interval) return {};
+}
+
+// One sight at a time: a stream that stays behind a loaded server reaches each of them a little
+// later, but the newest one never.
+Result<void> StreamSession::move_watermark() {
+  if (!sight_) sight_ = probe_->take();
+  if (!sight_ || writer_->durable() < sight_->lsn) return {};
+  const auto sight = *std::exchange(sight_, std::nullopt);
   const TimelineId timeline = receiver_.status().timeline;
-  const Watermark watermark{timeline, writer_->durable(), keepalive.send_time - kCommitTimeMargin};
+  // While a timeline of the past is streamed, the server commits on another one.
+  if (sight.timeline.value_or(timeline) != timeline) return {};
+  const Watermark watermark{timeline, writer_->durable(), sight.time - kCommitTimeMargin};
   const auto guard = stall_watch_.storing();
   TRY(receiver_.facts_.put_watermark(watermark));
-  last_watermark_ = now;
   receiver_.update_status([&](WalReceiverStatus& status) { status.watermark = watermark; });
   return {};
 }

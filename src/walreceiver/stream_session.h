@@ -11,6 +11,7 @@
 #include "walreceiver/start_position.h"
 #include "walreceiver/stream_writer.h"
 #include "walreceiver/wal_receiver.h"
+#include "walreceiver/watermark_probe.h"
 
 namespace pitr {
 
@@ -43,9 +44,14 @@ class StreamSession {
   Result<void> store(const WalData& data);
   Result<void> make_durable();
   Result<void> send_feedback(bool reply_requested);
-  Result<void> note_keepalive(const Keepalive& keepalive);
+  void note_keepalive(const Keepalive& keepalive);
+  Milliseconds longest_pause() const;
+  Result<void> note_silence(bool is_silent);
+  Result<void> answer(const Keepalive* keepalive);
+  Result<void> move_watermark();
   Result<void> finish_timeline(const EndOfTimeline& end);
   Lsn acknowledgeable() const;
+  const std::string& cluster() const { return receiver_.archive_.store().id().cluster; }
 
   WalReceiver& receiver_;
   const WalReceiverOptions& options_;
@@ -55,7 +61,7 @@ class StreamSession {
   // shutting down, must not wait for that.
   SegmentSealer sealer_;
   ReplicationConnection connection_;
-  Connection sql_;
+  Connection sql_;          // until probe_ takes it over
   StallWatch stall_watch_;  // after connection_: it must go before the socket does
 
   SystemIdentity server_;
@@ -63,8 +69,10 @@ class StreamSession {
   std::optional<Lsn> slot_restart_;  // never moved backwards by feedback
   std::unique_ptr<StreamWriter> writer_;
   Lsn first_received_;  // on this connection and timeline
-  SteadyTime last_watermark_;
-  SteadyTime last_feedback_;
+  SteadyTime last_heard_;
+  SteadyTime last_asked_;
+  std::optional<WatermarkSight> sight_;    // not reached yet
+  std::unique_ptr<WatermarkProbe> probe_;  // from when streaming begins
 };
 
 }  // namespace pitr

@@ -36,6 +36,8 @@ struct WalReceiverOptions {
   std::string application_name;
   Milliseconds stall_timeout{10'000};
   Milliseconds watermark_interval{5'000};
+  // The server is asked at each of those intervals. Without any word for so long it is gone.
+  Milliseconds silence_timeout{60'000};
   Milliseconds first_reconnect_delay{200};
   Milliseconds longest_reconnect_delay{30'000};
   SegmentCounts* segment_counts = nullptr;  // where set, it outlives the receiver
@@ -50,7 +52,7 @@ struct WalReceiverStatus {
   Lsn received_lsn;      // on this connection
   Lsn durable_lsn;       // in the repository
   Lsn acknowledged_lsn;  // told to the server as flushed
-  Lsn server_lsn;        // the server's end of WAL when it last spoke
+  Lsn server_lsn;        // the server's end of WAL as far as it has told
   Timestamp last_message;
   std::optional<Watermark> watermark;
   std::uint64_t segments_stored = 0;

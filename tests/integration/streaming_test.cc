@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include <csignal>
+
 #include "support/pgbench.h"
 #include "support/streamed_repository.h"
 #include "support/subprocess.h"
@@ -211,6 +213,16 @@ TEST(StreamingTest, ALostSlotIsReplacedAndTheGapReported) {
   EXPECT_NE(must(cluster.sql_value("SELECT wal_status FROM pg_replication_slots")), "lost");
 }
 
+TEST(StreamingTest, WhatIsWrongWithAnotherBranchKeepsNoServerWaiting) {
+  auto cluster = start_cluster();
+  StreamedRepository repository(cluster);
+  const auto rotten = repository.store().names().segment({TimelineId(7), 1});
+  must(repository.storage().put(rotten, as_bytes("not a segment")));
+  repository.start_streaming(cluster);
+  write_rows(cluster, 10);
+  repository.catch_up(cluster);
+}
+
 TEST(StreamingTest, AnotherClusterIsRefused) {
   auto cluster = start_cluster();
   auto other = start_cluster();
@@ -233,6 +245,75 @@ TEST(StreamingTest, AnIdleServerMovesTheWatermark) {
   });
   const auto stored = must(repository.facts().watermark(TimelineId(1)));
   EXPECT_GT(stored->time, first);
+}
+
+Timestamp server_time(TestCluster& cluster) {
+  const auto text =
+      must(cluster.sql_value("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"));
+  return Timestamp::from_unix_us(std::stoll(text));
+}
+
+// A keepalive in the middle of it carries what was sent so far, and the time of now.
+TEST(StreamingTest, WhileItCatchesUpTheWatermarkPromisesNothing) {
+  auto cluster = start_cluster();
+  StreamedRepository repository(cluster);
+  repository.start_streaming(cluster);
+  repository.catch_up(cluster);
+  repository.stop_streaming();
+  must(
+      cluster.sql("SELECT pg_logical_emit_message(true, 'pitr', repeat('x', 1000000)) "
+                  "FROM generate_series(1, 300)"));
+  const auto end = must(Lsn::parse(must(cluster.sql_value("SELECT pg_current_wal_flush_lsn()"))));
+  const auto time = server_time(cluster);
+  repository.start_streaming(cluster);
+  int looks_behind = 0;
+  repository.wait_for("the end", [&](const WalReceiverStatus& status) {
+    if (status.state == WalReceiverState::kStreaming && status.durable_lsn < end) ++looks_behind;
+    const bool promises = status.watermark && status.watermark->time > time;
+    if (promises) EXPECT_GE(status.watermark->lsn, end);
+    return promises && status.watermark->lsn >= end;
+  });
+  EXPECT_GT(looks_behind, 0);
+}
+
+// It knows of its primary what it has replayed, and no more as time goes by.
+TEST(StreamingTest, AStandbysWatermarkIsThatOfItsLastTransaction) {
+  auto primary = start_cluster();
+  auto standby = must(primary.make_standby());
+  must(standby.start());
+  StreamedRepository repository(standby);
+  repository.start_streaming(standby);
+  const auto before = server_time(primary);
+  write_rows(primary, 10);
+  const auto after = server_time(primary);
+  repository.wait_for("the commit", [&](const WalReceiverStatus& status) {
+    return status.watermark && status.watermark->time > before - Seconds(1);
+  });
+  std::this_thread::sleep_for(Milliseconds(2500));
+  const auto watermark = must(repository.facts().watermark(TimelineId(1)));
+  EXPECT_LT(watermark->time, after - Milliseconds(900));
+}
+
+TEST(StreamingTest, AServerThatFallsSilentIsLeftAndFoundAgain) {
+  auto cluster = start_cluster();
+  StreamedRepository repository(cluster);
+  WalReceiverOptions options;
+  options.conninfo = cluster.conninfo();
+  options.slot_name = "pitr_main";
+  options.watermark_interval = Milliseconds(200);
+  options.silence_timeout = Seconds(2);
+  options.longest_reconnect_delay = Milliseconds(500);
+  repository.start_streaming(options);
+  repository.catch_up(cluster);
+  const auto sender =
+      std::stoi(must(cluster.sql_value("SELECT pid FROM pg_stat_replication LIMIT 1")));
+  ASSERT_EQ(::kill(sender, SIGSTOP), 0);
+  repository.wait_for("the silence to be noticed", [](const WalReceiverStatus& status) {
+    return status.last_error.find("the server has said nothing for") != std::string::npos;
+  });
+  ASSERT_EQ(::kill(sender, SIGCONT), 0);
+  write_rows(cluster, 10);
+  repository.catch_up(cluster);
 }
 
 }  // namespace
