@@ -6,6 +6,7 @@
 #include <random>
 
 #include "basebackup/backup_basis.h"
+#include "basebackup/backup_wal.h"
 #include "basebackup/copied_databases.h"
 #include "basebackup/local_backup.h"
 #include "basebackup/remote_backup.h"
@@ -80,6 +81,9 @@ Result<BackupManifest> BaseBackup::run() {
   observer_.phase("waiting for the backup's WAL", 0);
   const auto history = TRY(stored_history(archive_, manifest.timeline));
   TRY(wait_for_wal(manifest, history));
+  TRY(check_backup_wal(
+      archive_, history,
+      {manifest.start_lsn, manifest.checkpoint_lsn, manifest.stop_lsn, manifest.from_standby}));
   TRY(check_copied_databases(archive_, facts_, history, manifest.start_lsn, manifest.stop_lsn));
   TRY(writer_->publish(manifest));
   report(manifest);
@@ -108,6 +112,13 @@ Result<CopiedFiles> BaseBackup::copy_locally() {
     return Error::transient(
                fmt::format("the backup started on timeline {}, but the server is on {}",
                            copied.timeline.value(), control.timeline.value()))
+        .with_hint("start it again");
+  }
+  // Its minimum recovery point is on the new timeline then, where no restore could reach it.
+  if (copied.from_standby && copied.control.min_recovery_timeline != copied.timeline) {
+    return Error::transient(
+               fmt::format("the standby has gone from timeline {} to {} during the backup",
+                           copied.timeline.value(), copied.control.min_recovery_timeline.value()))
         .with_hint("start it again");
   }
   return copied;
@@ -244,6 +255,11 @@ Result<void> BaseBackup::judge_promise(const CopiedFiles& copied, BackupManifest
       TRY(changes_between(archive_, facts_, history, manifest.start_lsn, manifest.stop_lsn));
   auto& promise = manifest.promise;
   if (!during.is_covered()) {
+    observer_.warn(fmt::format(
+        "{} block(s) differ from backup {}; whether WAL changed them during this backup isn't "
+        "known: {}. The next independent backup compares again",
+        copied.broken_promises.size() + copied.unlisted_broken_promises, promise.against->text(),
+        during.not_covered));
     promise = {};
     return {};
   }

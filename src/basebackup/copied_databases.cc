@@ -4,15 +4,14 @@
 
 #include <algorithm>
 
+#include "basebackup/backup_wal.h"
 #include "postgres/wal/database_copy.h"
 #include "postgres/wal/record_changes.h"
-#include "postgres/wal/xact_scan.h"
 #include "repository/wal/changes_between.h"
 
 namespace pitr {
 namespace {
 
-// Each keeps what changes after it.
 constexpr std::size_t kMostCopies = 100;
 
 class CopyWatch {
@@ -22,20 +21,20 @@ class CopyWatch {
   Result<void> see(const wal::Record& record) {
     if (record.start < start_ || record.start >= stop_) return {};
     if (wal::is_hint_only(record.header)) return {};
-    for (auto& seen : copies_) wal::add_changes(record, seen.after);
+    if (!copies_.empty()) note_changes(record);
     const auto copy = TRY(wal::parse_database_copy(record));
     if (!copy) return {};
     if (copies_.size() == kMostCopies) {
       return Error::transient(
           fmt::format("more than {} databases were copied or moved", kMostCopies));
     }
-    copies_.push_back({*copy, {}});
+    copies_.push_back({*copy});
     return {};
   }
 
   Result<void> judge() const {
-    for (const auto& [copy, after] : copies_) {
-      if (!touches(after, copy.from)) continue;
+    for (const auto& [copy, has_changed] : copies_) {
+      if (!has_changed) continue;
       if (copy.from.database == copy.to.database) {
         return Error::transient(fmt::format(
             "the database with OID {} was moved to another tablespace", copy.to.database));
@@ -51,8 +50,14 @@ class CopyWatch {
  private:
   struct Seen {
     wal::DatabaseCopy copy;
-    wal::ChangedBlocks after;
+    bool has_changed = false;  // its original, behind the copy
   };
+
+  void note_changes(const wal::Record& record) {
+    wal::ChangedBlocks changed;
+    wal::add_changes(record, changed);
+    for (auto& seen : copies_) seen.has_changed |= touches(changed, seen.copy.from);
+  }
 
   static bool touches(const wal::ChangedBlocks& changed, const RelationDirectory& directory) {
     if (changed.distrusted()) return true;
@@ -68,29 +73,6 @@ class CopyWatch {
   std::vector<Seen> copies_;
 };
 
-Result<void> scan(const WalArchive& archive, const TimelineHistory& history, Lsn start, Lsn stop,
-                  CopyWatch& watch) {
-  const auto size = archive.segment_size();
-  wal::DecoderOptions options;
-  options.system_identifier = archive.store().id().system_identifier;
-  options.segment_size = size;
-  options.timeline = history.timeline();
-  const auto reader = [&](std::uint64_t number) -> Result<Bytes> {
-    const SegmentId segment{history.timeline_at(size.start_of(number + 1) - 1), number};
-    auto available = TRY(archive.read_available(segment));
-    if (!available.bytes.empty()) return std::move(available.bytes);
-    return Error::not_found("no WAL of segment " + segment_file_name(segment, size));
-  };
-  wal::ScanSink sink;
-  sink.record = [&](const wal::Record& record) { return watch.see(record); };
-  const auto first = size.number_of(start);
-  const auto last = size.number_of(stop - 1);
-  const auto scanned = TRY(wal::scan_segments(options, first, last, reader, std::move(sink)));
-  if (scanned.end.last_record_end >= stop) return {};
-  return Error::transient(
-      fmt::format("the WAL can't be read beyond {}", to_string(scanned.end.last_record_end)));
-}
-
 }  // namespace
 
 Result<void> check_copied_databases(const WalArchive& archive, const FactsStore& facts,
@@ -98,7 +80,9 @@ Result<void> check_copied_databases(const WalArchive& archive, const FactsStore&
   const auto changes = TRY(changes_between(archive, facts, history, start, stop));
   if (changes.is_covered() && changes.blocks.rewritten_databases().empty()) return {};
   CopyWatch watch(start, stop);
-  auto judged = scan(archive, history, start, stop, watch);
+  wal::ScanSink sink;
+  sink.record = [&](const wal::Record& record) { return watch.see(record); };
+  auto judged = scan_backup_wal(archive, history, start, stop, std::move(sink));
   if (judged.has_value()) judged = watch.judge();
   if (judged.has_value() || judged.error().kind() != ErrorKind::kTransient) return judged;
   return std::move(judged)

@@ -13,12 +13,14 @@ struct ByteRange {
   friend bool operator==(const ByteRange&, const ByteRange&) = default;
 };
 
+// What it reads are the ranges of the file's reading within `span`: ranges_of() in reading_plan.h.
+// Kept for all files at once they would take as much memory as there are scattered changes.
 struct CopyTask {
-  std::size_t file = 0;           // index into WalkedDirectory::files
-  std::vector<ByteRange> ranges;  // ascending, disjoint; whole blocks, but for the file's end
-  std::uint64_t size_bytes = 0;   // of the ranges
-  bool only_changed = false;      // store only blocks that differ from the parent's
-  bool is_first = false;          // of the file's tasks
+  std::size_t file = 0;  // index into WalkedDirectory::files
+  ByteRange span;
+  std::uint64_t size_bytes = 0;  // to be read of it
+  bool only_changed = false;     // store only blocks that differ from the parent's
+  bool is_first = false;         // of the file's tasks
   bool is_last = false;
 };
 

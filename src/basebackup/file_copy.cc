@@ -33,27 +33,26 @@ FileCopier::FileCopier(CopyContext context, PackWriter& pack, std::optional<Prom
       promise_(std::move(promise)),
       buffer_(kReadBytes) {}
 
-Result<bool> FileCopier::copy(const WalkedFile& file, const CopyTask& task) {
+Result<bool> FileCopier::copy(const WalkedFile& file, const CopyTask& task,
+                              const std::vector<ByteRange>& ranges) {
   auto opened = File::open(file.source, O_RDONLY | O_NOFOLLOW);
   if (!opened && opened.error().kind() == ErrorKind::kNotFound) {
     if (task.is_first && task.is_last) return false;
-    TRY(add_zeros(file, task));
+    TRY(add_zeros(file, task, ranges));
     return true;
   }
   const auto source = TRY(std::move(opened));
-  const auto& last = task.ranges.back();
-  const auto span_bytes = last.end() - task.ranges.front().offset;
-  const bool is_sparse = task.size_bytes < span_bytes / 4;
-  ::posix_fadvise(source.fd(), static_cast<off_t>(task.ranges.front().offset),
-                  static_cast<off_t>(span_bytes),
+  const bool is_sparse = task.size_bytes < task.span.size_bytes / 4;
+  ::posix_fadvise(source.fd(), static_cast<off_t>(task.span.offset),
+                  static_cast<off_t>(task.span.size_bytes),
                   is_sparse ? POSIX_FADV_RANDOM : POSIX_FADV_SEQUENTIAL);
-  TRY(copy_ranges(file, source, task));
+  TRY(copy_ranges(file, source, task, ranges));
   return true;
 }
 
 Result<void> FileCopier::copy_ranges(const WalkedFile& file, const File& source,
-                                     const CopyTask& task) {
-  ReadCutter cutter(task.ranges, kReadBytes, kGapBytes);
+                                     const CopyTask& task, const std::vector<ByteRange>& ranges) {
+  ReadCutter cutter(ranges, kReadBytes, kGapBytes);
   while (cutter.next()) {
     const auto& read = cutter.read();
     if (!context_.rate_limit.wait_for(read.size_bytes, context_.stop)) {
@@ -98,9 +97,10 @@ Result<void> FileCopier::add(const WalkedFile& file, const CopyTask& task, const
   return {};
 }
 
-Result<void> FileCopier::add_zeros(const WalkedFile& file, const CopyTask& task) {
+Result<void> FileCopier::add_zeros(const WalkedFile& file, const CopyTask& task,
+                                   const std::vector<ByteRange>& ranges) {
   std::ranges::fill(buffer_, 0);
-  ReadCutter cutter(task.ranges, kReadBytes, 0);
+  ReadCutter cutter(ranges, kReadBytes, 0);
   while (cutter.next()) {
     for (const auto& piece : cutter.pieces()) {
       TRY(add(file, task, piece, ByteView(buffer_).first(piece.size_bytes)));

@@ -51,15 +51,19 @@ class FileCopier {
  public:
   FileCopier(CopyContext context, PackWriter& pack, std::optional<PromiseChecker> promise = {});
 
-  // False: the file vanished, and the task is its only one, so it needs no row. Where it has more
-  // tasks, zeros take the place of what is missing. Either way WAL replay drops the file.
-  Result<bool> copy(const WalkedFile& file, const CopyTask& task);
+  // ranges: what the task reads. False: the file vanished, and the task is its only one, so it
+  // needs no row. Where it has more tasks, zeros take the place of what is missing. Either way WAL
+  // replay drops the file.
+  Result<bool> copy(const WalkedFile& file, const CopyTask& task,
+                    const std::vector<ByteRange>& ranges);
 
  private:
-  Result<void> copy_ranges(const WalkedFile& file, const File& source, const CopyTask& task);
+  Result<void> copy_ranges(const WalkedFile& file, const File& source, const CopyTask& task,
+                           const std::vector<ByteRange>& ranges);
   Result<void> copy_piece(const WalkedFile& file, const File& source, const CopyTask& task,
                           const ByteRange& piece, MutableByteView bytes, std::size_t read_bytes);
-  Result<void> add_zeros(const WalkedFile& file, const CopyTask& task);
+  Result<void> add_zeros(const WalkedFile& file, const CopyTask& task,
+                         const std::vector<ByteRange>& ranges);
   Result<void> add(const WalkedFile& file, const CopyTask& task, const ByteRange& piece,
                    ByteView bytes);
   Result<void> verify(const WalkedFile& file, const File& source, std::uint64_t offset,

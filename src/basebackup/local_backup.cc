@@ -20,13 +20,16 @@ constexpr const char* kControlFilePath = "global/pg_control";
 // The threads that copy; the first error stops all of them.
 class CopyCrew {
  public:
-  CopyCrew(const WalkedDirectory& walked, const ReadingPlan& plan, BackupWriter& writer,
-           CopyContext context)
-      : walked_(walked), plan_(plan), writer_(writer), context_(std::move(context)) {}
+  CopyCrew(const WalkedDirectory& walked, const ReadingPlan& plan, const BackupBasis& basis,
+           BackupWriter& writer, CopyContext context)
+      : walked_(walked),
+        plan_(plan),
+        basis_(basis),
+        writer_(writer),
+        context_(std::move(context)) {}
 
   // Before run().
-  Result<void> check_promise(const IncarnationStore& store, const BackupBasis& basis,
-                             PromiseFindings& findings);
+  Result<void> check_promise(const IncarnationStore& store, PromiseFindings& findings);
   Result<void> run(unsigned workers);
 
  private:
@@ -36,9 +39,9 @@ class CopyCrew {
 
   const WalkedDirectory& walked_;
   const ReadingPlan& plan_;
+  const BackupBasis& basis_;
   BackupWriter& writer_;
   const CopyContext context_;
-  const wal::ChangedBlocks* changed_ = nullptr;
   PromiseFindings* promise_findings_ = nullptr;
   std::optional<BlockDigests> promised_digests_;
   std::atomic<std::size_t> next_ = 0;
@@ -46,17 +49,15 @@ class CopyCrew {
   std::optional<Error> failure_;
 };
 
-Result<void> CopyCrew::check_promise(const IncarnationStore& store, const BackupBasis& basis,
-                                     PromiseFindings& findings) {
-  promised_digests_ = TRY(BlockDigests::open(store, *basis.promised));
-  changed_ = &basis.changed;
+Result<void> CopyCrew::check_promise(const IncarnationStore& store, PromiseFindings& findings) {
+  promised_digests_ = TRY(BlockDigests::open(store, *basis_.promised));
   promise_findings_ = &findings;
   return {};
 }
 
 std::optional<PromiseChecker> CopyCrew::promise_checker() const {
   if (!promised_digests_) return std::nullopt;
-  return PromiseChecker(promised_digests_->share(), *changed_, context_.start_lsn,
+  return PromiseChecker(promised_digests_->share(), basis_.changed, context_.start_lsn,
                         *promise_findings_);
 }
 
@@ -85,7 +86,7 @@ Result<void> CopyCrew::copy_until_done() {
     if (i >= plan_.tasks.size()) return pack->finish();
     const CopyTask& task = plan_.tasks[i];
     const WalkedFile& file = walked_.files[task.file];
-    const bool is_there = TRY(copier.copy(file, task));
+    const bool is_there = TRY(copier.copy(file, task, ranges_of(task, file, basis_)));
     if (is_there && task.is_first) writer_.add_file(file.row, plan_.keep[task.file]);
   }
 }
@@ -154,8 +155,8 @@ Result<CopiedFiles> copy_local_files(BackupSession& session, Lsn start_lsn,
   RateLimit rate_limit(request.max_rate_bytes_per_second);
   const bool verify = request.verify_checksums && control.data_checksums();
   CopyContext context{start_lsn, verify, findings, rate_limit, observer, stop};
-  CopyCrew crew(walked, plan, writer, context);
-  if (checks_promise(basis)) TRY(crew.check_promise(store, basis, promise_findings));
+  CopyCrew crew(walked, plan, basis, writer, context);
+  if (checks_promise(basis)) TRY(crew.check_promise(store, promise_findings));
   TRY(crew.run(request.workers));
 
   copied.control = TRY(copy_control_file(data_directory, writer));

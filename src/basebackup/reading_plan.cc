@@ -53,11 +53,12 @@ class TaskCutter {
  private:
   void add_part_of(ByteRange& rest) {
     if (tasks_.size() == first_ || tasks_.back().size_bytes >= kTaskBytes) {
-      tasks_.push_back({.file = file_, .only_changed = reading_.only_changed});
+      tasks_.push_back(
+          {.file = file_, .span = {rest.offset, 0}, .only_changed = reading_.only_changed});
     }
     auto& task = tasks_.back();
     const auto size = std::min(rest.size_bytes, kTaskBytes - task.size_bytes);
-    task.ranges.push_back({rest.offset, size});
+    task.span.size_bytes = rest.offset + size - task.span.offset;
     task.size_bytes += size;
     rest.offset += size;
     rest.size_bytes -= size;
@@ -118,6 +119,19 @@ ReadingPlan plan_reading(const WalkedDirectory& walked, const BackupBasis& basis
   }
   std::ranges::stable_sort(plan.tasks, std::greater<>(), &CopyTask::size_bytes);
   return plan;
+}
+
+std::vector<ByteRange> ranges_of(const CopyTask& task, const WalkedFile& file,
+                                 const BackupBasis& basis) {
+  auto ranges = how_to_read(file, basis.reading, file.older_size_bytes, basis.changed).ranges;
+  std::erase_if(ranges, [&](const ByteRange& range) {
+    return range.end() <= task.span.offset || range.offset >= task.span.end();
+  });
+  for (auto& range : ranges) {
+    const auto from = std::max(range.offset, task.span.offset);
+    range = {from, std::min(range.end(), task.span.end()) - from};
+  }
+  return ranges;
 }
 
 }  // namespace pitr

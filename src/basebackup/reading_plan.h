@@ -37,5 +37,8 @@ struct ReadingPlan {
 Result<void> find_older_sizes(const IncarnationStore& store, const BackupManifest& older,
                               WalkedDirectory& walked);
 ReadingPlan plan_reading(const WalkedDirectory& walked, const BackupBasis& basis);
+// What a task of that plan reads, of its file. Thread-safe.
+std::vector<ByteRange> ranges_of(const CopyTask& task, const WalkedFile& file,
+                                 const BackupBasis& basis);
 
 }  // namespace pitr

@@ -94,8 +94,10 @@ Result<BaseBackupOptions> stream_options(const BaseBackupRequest& request,
   options.fast_checkpoint = request.fast_checkpoint;
   options.verify_checksums = request.verify_checksums;
   options.manifest = request.keep_server_manifest;
+  // What is more than the server can be asked for is no limit that it would ever reach.
+  const auto rate_kib = request.max_rate_bytes_per_second / 1024;
   options.max_rate_kib_per_second =
-      static_cast<std::uint32_t>(request.max_rate_bytes_per_second / 1024);
+      rate_kib > kMostRateKib ? 0 : static_cast<std::uint32_t>(rate_kib);
   options.tablespace_map = TRY(wants_tablespace_map(server));
   return options;
 }

@@ -273,7 +273,7 @@ Result<void> Run::read_end() {
 
 Result<std::string> base_backup_command(const BaseBackupOptions& options, int server_major) {
   const auto rate = options.max_rate_kib_per_second;
-  if (rate != 0 && (rate < 32 || rate > 1048576)) {
+  if (rate != 0 && (rate < 32 || rate > kMostRateKib)) {
     return Error::invalid(fmt::format("a base backup cannot be limited to {} KiB/s", rate))
         .with_hint("PostgreSQL takes 32 to 1048576");
   }

@@ -22,12 +22,14 @@ namespace pitr {
 
 enum class ManifestChecksums { kNone, kCrc32c, kSha224, kSha256, kSha384, kSha512 };
 
+inline constexpr std::uint32_t kMostRateKib = 1048576;  // of MAX_RATE
+
 struct BaseBackupOptions {
   std::string label = "pitr";
   bool fast_checkpoint = true;
   bool manifest = true;
   ManifestChecksums manifest_checksums = ManifestChecksums::kCrc32c;
-  std::uint32_t max_rate_kib_per_second = 0;  // 0: unlimited; otherwise 32 to 1048576
+  std::uint32_t max_rate_kib_per_second = 0;  // 0: unlimited; otherwise 32 to kMostRateKib
   bool tablespace_map = true;  // a tablespace_map file instead of links in the archive
   bool verify_checksums = true;
   bool progress = true;  // the server estimates sizes first

@@ -122,7 +122,34 @@ TEST(ReadingPlanTest, LargeFilesAreCutAndLargeTasksComeFirst) {
     EXPECT_EQ(task.is_first, i == 0 || i == 3);
     EXPECT_EQ(task.is_last, i >= 2);
   }
-  EXPECT_EQ(plan.tasks[1].ranges, std::vector<ByteRange>({{64u << 20, 64u << 20}}));
+  EXPECT_THAT(ranges_of(plan.tasks[1], walked.files[2], {}),
+              ElementsAre(ByteRange{64u << 20, 64u << 20}));
+}
+
+TEST(ReadingPlanTest, TheTasksOfAFileReadAllOfItsRangesOnce) {
+  BackupBasis basis;
+  basis.reading = BackupReading::kChangedBlocks;
+  const std::uint64_t file_blocks = 40'000;
+  for (std::uint32_t block = 3; block < file_blocks; block += 2) {
+    basis.changed.mark(kTable, block);
+  }
+  WalkedDirectory walked;
+  walked.files = {file_of(file_blocks * kBlock)};
+  walked.files[0].older_size_bytes = file_blocks * kBlock;
+  const auto plan = plan_reading(walked, basis);
+  EXPECT_GT(plan.tasks.size(), 2u);
+  std::vector<ByteRange> all;
+  std::uint64_t size_bytes = 0;
+  for (const auto& task : plan.tasks) {
+    for (const auto& range : ranges_of(task, walked.files[0], basis)) {
+      all.push_back(range);
+      size_bytes += range.size_bytes;
+    }
+  }
+  EXPECT_EQ(size_bytes, plan.total_bytes);
+  std::ranges::sort(all, {}, &ByteRange::offset);
+  EXPECT_EQ(
+      all, how_to_read(walked.files[0], basis.reading, file_blocks * kBlock, basis.changed).ranges);
 }
 
 TEST(ReadCutterTest, SmallGapsAreReadAlong) {
