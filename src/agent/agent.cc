@@ -17,7 +17,8 @@ Agent::Agent(Config config, Repository& repository, Clock& clock)
     : config_(std::move(config)),
       repository_(repository),
       clock_(clock),
-      notifier_(clock, host_name()) {}
+      notifier_(clock, host_name()),
+      slots_(config_.agent.parallel_jobs) {}
 
 Result<void> Agent::add(const ClusterConfig& cluster) {
   auto book = TRY(JobBook::create(cluster.name, cluster.schedule));
@@ -25,7 +26,7 @@ Result<void> Agent::add(const ClusterConfig& cluster) {
   member.service = std::make_unique<ClusterService>(repository_, cluster, clock_, &events_);
   member.jobs = std::make_unique<ClusterJobs>(*member.service, repository_, clock_);
   member.runner = std::make_unique<JobRunner>(
-      cluster.name, std::move(book), *member.jobs, member.service->turn(), clock_,
+      cluster.name, std::move(book), *member.jobs, slots_, member.service->turn(), clock_,
       config_.agent.state_directory / cluster.name / "jobs.json");
   members_.push_back(std::move(member));
   return {};

@@ -60,7 +60,8 @@ class Agent {
   Notifier notifier_;
   Milliseconds farewell_{0};
   bool has_started_ = false;
-  AgentMembers members_;
+  JobSlots slots_;
+  AgentMembers members_;  // use the slots
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<ApiGate> gate_;
   // Last: their handlers use all of the above.

@@ -29,6 +29,8 @@ ConfigChanges compare_configs(const Config& running, const Config& file) {
   note(running.agent.socket == file.agent.socket, "agent.socket", changes.need_restart);
   note(running.agent.state_directory == file.agent.state_directory, "agent.state_directory",
        changes.need_restart);
+  note(running.agent.parallel_jobs == file.agent.parallel_jobs, "agent.parallel_jobs",
+       changes.need_restart);
   note(running.agent.http == file.agent.http, "agent.http", changes.need_restart);
   note(running.repository.path == file.repository.path, "repository.path", changes.need_restart);
   note(running.encryption == file.encryption, "encryption", changes.need_restart);

@@ -150,6 +150,7 @@ struct AgentConfig {
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kText;
   Path state_directory = "/var/lib/pitr/agent";  // what it may lose
+  unsigned parallel_jobs = 4;                    // scheduled ones, of all clusters together
 };
 
 struct Config {

@@ -17,6 +17,7 @@ namespace pitr {
 namespace {
 
 constexpr std::size_t kLongestClusterName = 63;
+constexpr std::int64_t kMostParallelJobs = 64;
 constexpr std::size_t kLongestIdentifier = 63;   // NAMEDATALEN - 1 in PostgreSQL
 constexpr std::size_t kLongestSocketPath = 107;  // sockaddr_un's sun_path and its zero byte
 
@@ -154,6 +155,10 @@ void read_agent(const YamlNode& node, Problems& problems, AgentConfig& into) {
                                 into.socket.native().size(), kLongestSocketPath));
   }
   section.read_path("state_directory", into.state_directory);
+  std::int64_t jobs = into.parallel_jobs;
+  if (section.read_number("parallel_jobs", jobs, 1, kMostParallelJobs)) {
+    into.parallel_jobs = static_cast<unsigned>(jobs);
+  }
   section.read_choice<log::Level>("log_level", into.log_level,
                                   {{"debug", log::Level::kDebug},
                                    {"info", log::Level::kInfo},

@@ -28,9 +28,10 @@ Milliseconds retry_delay(unsigned failures) {
 }
 
 static Timestamp due_by_schedule(const JobRules& rules, const JobMemory& memory, Timestamp now) {
-  if (!memory.done) return now;
-  if (rules.schedule.interval()) return *rules.schedule.next_after(*memory.done, rules.zone);
-  return *rules.schedule.next_after(*memory.done - rules.offset, rules.zone) + rules.offset;
+  const auto last = std::max(memory.done, memory.concluded);  // none is less than any
+  if (!last) return now;
+  if (rules.schedule.interval()) return *rules.schedule.next_after(*last, rules.zone);
+  return *rules.schedule.next_after(*last - rules.offset, rules.zone) + rules.offset;
 }
 
 std::optional<Timestamp> due_at(const JobRules& rules, const JobMemory& memory, Timestamp now) {
@@ -43,6 +44,7 @@ std::optional<Timestamp> due_at(const JobRules& rules, const JobMemory& memory, 
 
 void forget_future(JobMemory& memory, Timestamp now) {
   if (memory.done) memory.done = std::min(*memory.done, now);
+  if (memory.concluded) memory.concluded = std::min(*memory.concluded, now);
   memory.last_failure = std::min(memory.last_failure, now);
 }
 

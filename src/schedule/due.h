@@ -25,6 +25,8 @@ struct JobMemory {
   std::optional<Timestamp> done;
   unsigned failures = 0;  // since then
   Timestamp last_failure;
+  // A failure that trying again soon won't change: the next one comes as if it had gone well.
+  std::optional<Timestamp> concluded;
 };
 
 // A part of `most` that depends on the names alone: the same after every start, and spread over a

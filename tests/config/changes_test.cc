@@ -34,7 +34,7 @@ TEST(ConfigChanges, TellWhatIsTakenOverAndWhatIsNot) {
   const auto changes = changes_to(R"(
 repository: {path: /other}
 encryption: none
-agent: {socket: /run/b, state_directory: /srv/state, log_level: debug, log_format: json}
+agent: {socket: /run/b, state_directory: /srv/state, parallel_jobs: 2, log_level: debug, log_format: json}
 retention: {keep_last: 9}
 clusters:
   a:
@@ -50,11 +50,12 @@ clusters:
   EXPECT_THAT(changes.taken_over,
               ElementsAre("agent.log_level", "agent.log_format", "clusters.a.schedule",
                           "clusters.a.retention", "clusters.a.backup"));
-  EXPECT_THAT(changes.need_restart,
-              ElementsAre("agent.socket", "agent.state_directory", "repository.path", "encryption",
-                          "clusters.a.connection", "clusters.a.data_directory", "clusters.a.slot",
-                          "clusters.a.application_name", "clusters.a.wal", "clusters.b (gone)",
-                          "clusters.c (new)"));
+  EXPECT_THAT(
+      changes.need_restart,
+      ElementsAre("agent.socket", "agent.state_directory", "agent.parallel_jobs", "repository.path",
+                  "encryption", "clusters.a.connection", "clusters.a.data_directory",
+                  "clusters.a.slot", "clusters.a.application_name", "clusters.a.wal",
+                  "clusters.b (gone)", "clusters.c (new)"));
 }
 
 }  // namespace

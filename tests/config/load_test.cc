@@ -128,6 +128,7 @@ TEST(LoadTest, ThePackagedFileLoadsAndItsCommentedKeysAreTheDefaults) {
                                   "spool",
                                   "  size_limit",
                                   "state_directory",
+                                  "parallel_jobs",
                                   "schedule",
                                   "backup",
                                   "independent",
@@ -158,6 +159,7 @@ TEST(LoadTest, ThePackagedFileLoadsAndItsCommentedKeysAreTheDefaults) {
   EXPECT_EQ(a.backup.verify_checksums, b.backup.verify_checksums);
   EXPECT_EQ(a.spool.size_limit_bytes, b.spool.size_limit_bytes);
   EXPECT_EQ(config->agent.log_level, uncommented->agent.log_level);
+  EXPECT_EQ(config->agent.parallel_jobs, uncommented->agent.parallel_jobs);
 }
 
 struct Refusal {
@@ -202,6 +204,8 @@ INSTANTIATE_TEST_SUITE_P(Values, RefusalTest, testing::Values(
             "f:2:9: \"path\" must be an absolute path, not \"backups\"; write it from \"/\" on"},
     Refusal{"PathIsAList", "\nrepository:\n  path: [/a]\n",
             "f:2:9: \"path\" must be text, not a list"},
+    Refusal{"NoJobs", "\nagent: {parallel_jobs: 0}\n",
+            "f:1:24: \"parallel_jobs\" must be a whole number from 1 to 64, not \"0\""},
     Refusal{"Choice", "\nagent: {log_level: verbose}\n",
             "f:1:20: \"log_level\" must be one of debug, info, warning, error, not \"verbose\""},
     Refusal{"Bool", "\nclusters: {a: {backup: {verify_checksums: yes}}}\n",

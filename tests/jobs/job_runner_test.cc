@@ -51,6 +51,57 @@ TEST(JobRunner, BackupsOfTheRepositoryCountWhoeverTookThem) {
   EXPECT_THAT(site.run(), ElementsAre(JobKind::kIndependent));
 }
 
+// Its tier may be none of those that are kept.
+TEST(JobRunner, AnIndependentBackupThatExpiredIsNotTakenAgainBeforeItsTime) {
+  RunnerSite site(utc(2026, 3, 10, 12));
+  site.start(schedule_of(kDaily));
+  site.run();
+  site.jobs.forget_backup(JobKind::kIndependent);
+  site.clock.pass(hours(2));
+  EXPECT_THAT(site.run(), IsEmpty());
+  site.start(schedule_of(kDaily));
+  EXPECT_THAT(site.run(), IsEmpty());
+  site.clock.pass(hours(24 * 22));  // the 1st, 14:00
+  EXPECT_THAT(site.run(), ElementsAre(JobKind::kIndependent, JobKind::kExpire));
+}
+
+TEST(JobRunner, BackupsWithoutAPauseKeepNothingElseWaiting) {
+  RunnerSite site(utc(2026, 3, 10, 12));
+  site.jobs.do_run = [&](JobKind kind, std::stop_token) -> Result<std::string> {
+    if (kind == JobKind::kBackup) site.clock.pass(minutes(70));
+    return "done";
+  };
+  site.start(
+      schedule_of("{backup: {every: 1h}, independent: never, expire: {every: 6h}, "
+                  "verify: {every: 6h}, check: never, jitter: 0s}"));
+  for (int i = 0; i < 30; ++i) site.runner->run_due(JobRunner::Lane::kWork, {});
+  const auto runs = site.jobs.take_runs();
+  EXPECT_GE(std::ranges::count(runs, JobKind::kExpire), 4);
+  EXPECT_GE(std::ranges::count(runs, JobKind::kVerify), 4);
+  EXPECT_GE(std::ranges::count(runs, JobKind::kBackup), 20);
+}
+
+TEST(JobRunner, DamageIsLookedForAgainAtTheNextTimeAndStaysTold) {
+  RunnerSite site(utc(2026, 3, 10, 12));
+  auto schedule = schedule_of(kDaily);
+  schedule.verify = ScheduleConfig().verify;
+  site.start(schedule);
+  site.jobs.do_run = [](JobKind kind, std::stop_token) -> Result<std::string> {
+    if (kind == JobKind::kVerify) return Error::corrupt("1 object is damaged");
+    return "done";
+  };
+  site.run();
+  site.clock.pass(hours(2));
+  EXPECT_THAT(site.run(), IsEmpty());
+  site.start(schedule);
+  EXPECT_THAT(site.run(), IsEmpty());
+  const auto status = site.status(JobKind::kVerify);
+  EXPECT_EQ(status.failures, 1u);
+  EXPECT_THAT(status.last->error, HasSubstr("damaged"));
+  EXPECT_FALSE(status.done.has_value());
+  EXPECT_EQ(status.next, utc(2026, 3, 11, 5));
+}
+
 TEST(JobRunner, WhatWasMissedIsMadeUpForOnce) {
   RunnerSite site(utc(2026, 3, 10, 12));
   site.start(schedule_of(kDaily));

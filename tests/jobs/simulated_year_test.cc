@@ -44,6 +44,9 @@ class ListedBackups {
     return times;
   }
   int taken() const { return taken_; }
+  bool has(Timestamp began) const {
+    return std::ranges::find(backups_, began, &RetentionBackup::stop_time) != backups_.end();
+  }
   bool has_day(Timestamp time) const {
     return days_.contains(time.unix_us() / Microseconds(hours(24)).count());
   }
@@ -62,13 +65,18 @@ struct Year {
         ++expired;
         auto plan = backups.expire(site.clock.now(), policy);
         if (!plan) return plan.error();
+        // Then the repository knows of no independent one.
+        if (!backups.has(last_independent)) site.jobs.forget_backup(JobKind::kIndependent);
         return "expired";
       }
       if (fails && fails()) {
         ++failed;
         return Error::transient("failed");
       }
-      if (kind == JobKind::kIndependent) ++independent;
+      if (kind == JobKind::kIndependent) {
+        ++independent;
+        last_independent = site.clock.now();
+      }
       backups.take(site.clock.now());
       return "taken";
     };
@@ -91,6 +99,7 @@ struct Year {
   RetentionPolicy policy;
   std::function<bool()> fails;
   int expired = 0, failed = 0, independent = 0;
+  Timestamp last_independent;
 };
 
 const std::string kSchedule = R"({backup: "0 1 * * *", independent: "0 1 1 * *",

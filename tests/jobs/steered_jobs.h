@@ -73,6 +73,10 @@ class SteeredJobs final : public Jobs {
     std::lock_guard lock(mutex_);
     published_[kind] = began;
   }
+  void forget_backup(JobKind kind) {
+    std::lock_guard lock(mutex_);
+    published_.erase(kind);
+  }
   void forget_backups() {
     std::lock_guard lock(mutex_);
     published_.clear();
@@ -113,8 +117,8 @@ class RunnerSite {
   Path state_file() const { return home_ / "main/jobs.json"; }
   void start(const ScheduleConfig& config) {
     runner.reset();
-    runner = std::make_unique<JobRunner>("main", must(JobBook::create("main", config)), jobs, turn,
-                                         clock, state_file());
+    runner = std::make_unique<JobRunner>("main", must(JobBook::create("main", config)), jobs, slots,
+                                         turn, clock, state_file());
   }
   // Everything that is due now.
   std::vector<JobKind> run() {
@@ -131,6 +135,7 @@ class RunnerSite {
 
   SteeredClock clock;
   SteeredJobs jobs;
+  JobSlots slots{1};
   JobTurn turn;
 
  private:

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <ranges>
+
 #include "agent/audit/audited_verify.h"
 #include "agent/checks/check_server.h"
 #include "agent/checks/check_stored.h"
@@ -122,10 +125,22 @@ static Result<std::string> verdict_of(const VerifyReport& report) {
                      report.checked_objects);
 }
 
+// "; backups A, B and 3 more need it"
+static std::string backups_text(const VerifyFinding& finding) {
+  constexpr std::size_t kMostNamed = 5;
+  if (finding.backups.empty()) return "";
+  std::string names;
+  for (const auto& backup : finding.backups | std::views::take(kMostNamed)) {
+    names += (names.empty() ? "" : ", ") + backup.text();
+  }
+  const auto more = finding.backups.size() - std::min(finding.backups.size(), kMostNamed);
+  return fmt::format("; needed by {}{}", names, more == 0 ? "" : fmt::format(" and {} more", more));
+}
+
 static void log_findings(const std::string& cluster, const VerifyReport& report) {
   for (const auto& finding : report.findings) {
-    log::error("cluster {}: {} is {}: {}", cluster, finding.object, to_string(finding.kind),
-               finding.problem.message());
+    log::error("cluster {}: {} is {}: {}{}", cluster, finding.object, to_string(finding.kind),
+               finding.problem.message(), backups_text(finding));
   }
 }
 

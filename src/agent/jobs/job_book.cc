@@ -81,11 +81,28 @@ bool JobBook::is_due(JobKind kind, Timestamp now) {
   return due && *due <= now;
 }
 
+// The one that has waited longest: a backup that is due again as soon as it ends must not keep
+// expiry waiting for ever.
 std::optional<JobKind> JobBook::first_due(std::span<const JobKind> among, Timestamp now) {
+  std::optional<JobKind> first;
+  Timestamp first_since;
   for (const JobKind kind : among) {
-    if (is_due(kind, now)) return kind;
+    if (!is_due(kind, now)) continue;
+    const Job& job = jobs_.at(kind);
+    const auto& memory = job.record.memory;
+    // What was never done is due "now" at any time, and has waited longest.
+    const bool was_done = memory.done || memory.concluded;
+    const auto since = was_done ? due_at(job.rules, memory, now).value_or(now) : Timestamp();
+    if (first && since >= first_since) continue;
+    first = kind;
+    first_since = since;
   }
-  return std::nullopt;
+  // One backup is enough where both kinds are due.
+  const bool has_independent = std::ranges::find(among, JobKind::kIndependent) != among.end();
+  if (first == JobKind::kBackup && has_independent && is_due(JobKind::kIndependent, now)) {
+    first = JobKind::kIndependent;
+  }
+  return first;
 }
 
 std::optional<Timestamp> JobBook::next_due(std::span<const JobKind> among, Timestamp now) {
@@ -108,10 +125,15 @@ void JobBook::end(JobKind kind, Timestamp now, const Result<std::string>& result
     job.record.last->error = result.error().message();
     ++memory.failures;
     memory.last_failure = now;
+    // Damage is there tomorrow, too.
+    const bool found_damage =
+        kind == JobKind::kVerify && result.error().kind() == ErrorKind::kCorrupt;
+    if (found_damage) memory.concluded = started;
     return;
   }
   job.record.last->result = *result;
-  memory = {started, 0, {}};
+  memory = {};
+  memory.done = started;
   if (kind == JobKind::kIndependent) jobs_.at(JobKind::kBackup).record.memory = memory;
 }
 

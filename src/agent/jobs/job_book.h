@@ -34,7 +34,7 @@ class JobBook {
   void set_done(JobKind kind, std::optional<Timestamp> began);
 
   bool is_due(JobKind kind, Timestamp now);
-  // The first of them that is due.
+  // Of those that are due the one that has been so longest; of equals the first.
   std::optional<JobKind> first_due(std::span<const JobKind> among, Timestamp now);
   // When the first of them is due; none: never.
   std::optional<Timestamp> next_due(std::span<const JobKind> among, Timestamp now);

@@ -42,10 +42,11 @@ static std::string name_of(JobKind kind) {
   return "a job";
 }
 
-JobRunner::JobRunner(std::string cluster, JobBook book, Jobs& jobs, JobTurn& turn,
+JobRunner::JobRunner(std::string cluster, JobBook book, Jobs& jobs, JobSlots& slots, JobTurn& turn,
                      const Clock& clock, Path state_file)
     : cluster_(std::move(cluster)),
       jobs_(jobs),
+      slots_(slots),
       turn_(turn),
       clock_(clock),
       state_file_(std::move(state_file)),
@@ -134,6 +135,15 @@ bool JobRunner::run_due(Lane lane, std::stop_token stop) {
 
 Result<void> JobRunner::note_last_backup(JobKind kind) {
   const auto began = TRY(jobs_.last_backup(kind, clock_.now()));
+  if (!began && kind == JobKind::kIndependent) {
+    // Where there are backups, expiry has let the independent one go. That is no reason to take
+    // another one before its time.
+    const auto any = TRY(jobs_.last_backup(JobKind::kBackup, clock_.now()));
+    std::lock_guard lock(mutex_);
+    if (any && book_.record(kind).memory.done) return {};
+    book_.set_done(kind, std::nullopt);
+    return {};
+  }
   std::lock_guard lock(mutex_);
   book_.set_done(kind, began);
   return {};
@@ -169,14 +179,24 @@ Result<std::string> JobRunner::run_backup(JobKind kind, std::stop_token stop, bo
 // ---- Running
 // -------------------------------------------------------------------------------------
 
-void JobRunner::run(JobKind kind, std::stop_token stop) {
+// The slot comes first: who waits for one must not keep an operator from the cluster's turn.
+Result<std::string> JobRunner::run_in_turn(JobKind kind, std::stop_token stop, bool& needed) {
+  if (kind == JobKind::kCheck) return jobs_.run(kind, stop);
+  const auto slot = TRY(slots_.take(stop));
+  const auto turn = TRY(turn_.take(name_of(kind), stop));
   const bool is_backup = std::ranges::find(kBackups, kind) != kBackups.end();
+  if (is_backup) return run_backup(kind, stop, needed);
+  return jobs_.run(kind, stop);
+}
+
+void JobRunner::run(JobKind kind, std::stop_token stop) {
   bool needed = true;
   const auto result = [&]() -> Result<std::string> {
-    if (kind == JobKind::kCheck) return jobs_.run(kind, stop);
-    const auto turn = TRY(turn_.take(name_of(kind), stop));
-    if (is_backup) return run_backup(kind, stop, needed);
-    return jobs_.run(kind, stop);
+    try {
+      return run_in_turn(kind, stop, needed);
+    } catch (const std::exception& exception) {  // such as a lack of memory: other clusters go on
+      return Error::internal(fmt::format("it broke off: {}", exception.what()));
+    }
   }();
   const bool is_stopped = !result && stop.stop_requested();
   if (!needed || is_stopped) {
@@ -186,19 +206,26 @@ void JobRunner::run(JobKind kind, std::stop_token stop) {
   finish(kind, result);
 }
 
+static std::string delay_text(unsigned failures) {
+  const auto delay = std::chrono::duration_cast<std::chrono::minutes>(retry_delay(failures));
+  return fmt::format("in {} min", delay.count());
+}
+
 void JobRunner::finish(JobKind kind, const Result<std::string>& result) {
   unsigned failures = 0;
+  bool is_concluded = false;
   {
     std::lock_guard lock(mutex_);
     book_.end(kind, clock_.now(), result);
-    failures = book_.record(kind).memory.failures;
+    const auto& memory = book_.record(kind).memory;
+    failures = memory.failures;
+    is_concluded = memory.concluded.has_value();
   }
   if (result) {
     if (kind != JobKind::kCheck) log::info("cluster {}: {}: {}", cluster_, name_of(kind), *result);
   } else {
-    log::error("cluster {}: {} failed ({} in a row), and is tried again in {} min: {}{}{}",
-               cluster_, name_of(kind), failures,
-               std::chrono::duration_cast<std::chrono::minutes>(retry_delay(failures)).count(),
+    log::error("cluster {}: {} failed ({} in a row), and is tried again {}: {}{}{}", cluster_,
+               name_of(kind), failures, is_concluded ? "at its next time" : delay_text(failures),
                result.error().message(), result.error().hint().empty() ? "" : "; ",
                result.error().hint());
   }

@@ -3,7 +3,8 @@
 // a file of the local state directory.
 //
 // A job that fails is tried again, with delays that grow, and is told in status(). One that never
-// comes back blocks nobody but its own cluster. Thread-safe; jobs, turn and clock must outlive it.
+// comes back blocks nobody but its own cluster, and takes one of the agent's slots. Thread-safe;
+// jobs, slots, turn and clock must outlive it.
 #pragma once
 
 #include <condition_variable>
@@ -14,6 +15,7 @@
 #include <thread>
 
 #include "agent/jobs/job_book.h"
+#include "agent/jobs/job_slots.h"
 #include "agent/jobs/job_turn.h"
 #include "common/file.h"
 
@@ -33,8 +35,8 @@ class Jobs {
 
 class JobRunner {
  public:
-  JobRunner(std::string cluster, JobBook book, Jobs& jobs, JobTurn& turn, const Clock& clock,
-            Path state_file);
+  JobRunner(std::string cluster, JobBook book, Jobs& jobs, JobSlots& slots, JobTurn& turn,
+            const Clock& clock, Path state_file);
   ~JobRunner();
 
   void start();
@@ -57,12 +59,14 @@ class JobRunner {
   void look_for_backups();
   Result<void> note_last_backup(JobKind kind);
   void run(JobKind kind, std::stop_token stop);
+  Result<std::string> run_in_turn(JobKind kind, std::stop_token stop, bool& needed);
   Result<std::string> run_backup(JobKind kind, std::stop_token stop, bool& needed);
   void finish(JobKind kind, const Result<std::string>& result);
   void save();
 
   const std::string cluster_;
   Jobs& jobs_;
+  JobSlots& slots_;
   JobTurn& turn_;
   const Clock& clock_;
   const Path state_file_;

@@ -25,6 +25,7 @@ static Timestamp time_of(const Json& json, const char* member) {
 static JobRecord to_record(const Json& json) {
   JobRecord record;
   if (json.contains("done_us")) record.memory.done = time_of(json, "done_us");
+  if (json.contains("concluded_us")) record.memory.concluded = time_of(json, "concluded_us");
   record.memory.failures = json.at("failures").get<unsigned>();
   record.memory.last_failure = time_of(json, "last_failure_us");
   if (json.contains("last")) {
@@ -39,6 +40,7 @@ static Json to_json(const JobRecord& record) {
   Json json = {{"failures", record.memory.failures},
                {"last_failure_us", record.memory.last_failure.unix_us()}};
   if (record.memory.done) json["done_us"] = record.memory.done->unix_us();
+  if (record.memory.concluded) json["concluded_us"] = record.memory.concluded->unix_us();
   if (record.last) {
     json["last"] = {{"started_us", record.last->started.unix_us()},
                     {"ended_us", record.last->ended.unix_us()},
