@@ -5,6 +5,7 @@
 //      cannot work (kInvalid)     8  stopped, or the answer was no (kCancelled)
 //   3  proven absent (kNotFound)  9  a server did not reach what was planned
 //   4  something else is there already (kConflict)
+//                                10  pitr check or pitr status found something wrong
 // A restore that SIGINT or SIGTERM stops while it writes exits with 8 within two seconds and says
 // what it left; before it touches anything, while it plans and asks, a signal just ends it.
 // pitr-archive and pitr-wal-get have their own, since PostgreSQL reads those.
@@ -17,6 +18,7 @@ namespace pitr {
 inline constexpr int kExitSuccess = 0;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitTargetMissed = 9;
+inline constexpr int kExitFoundTrouble = 10;
 
 constexpr int exit_code(ErrorKind kind) {
   switch (kind) {

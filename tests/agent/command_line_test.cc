@@ -81,10 +81,10 @@ TEST(CommandLineTest, BeforeInitEveryReaderSaysWhatIsMissing) {
     EXPECT_THAT(output.err, HasSubstr(site.key_file().native()));
   }
   const auto status = site.run({"pitr", "status"});
-  EXPECT_EQ(status.status.exit_code, 0) << status.err;
+  EXPECT_EQ(status.status.exit_code, 10) << status.err;
   EXPECT_THAT(status.out, HasSubstr("agent     DOWN"));
   const auto check = site.run({"pitr", "check"});
-  EXPECT_EQ(check.status.exit_code, 2);
+  EXPECT_EQ(check.status.exit_code, 10);
   EXPECT_THAT(check.out, HasSubstr("problem  connection"));
 }
 

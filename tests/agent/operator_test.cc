@@ -90,11 +90,15 @@ TEST(OperatorTest, WithAnAgentCheckFindsNoProblemAndItEndsOnSigterm) {
   }));
   const auto check = site.run({"pitr", "check"});
   EXPECT_EQ(check.status.exit_code, 0) << check.out;
+  EXPECT_TRUE(eventually([&] { return site.run({"pitr", "status"}).status.exit_code == 0; }))
+      << site.run({"pitr", "status"}).out;
 
   agent.signal(SIGTERM);
   const auto ended = must(agent.wait(Seconds(10)));
   EXPECT_EQ(ended.exit_code, 0) << agent.err();
-  EXPECT_THAT(site.run({"pitr", "status"}).out, HasSubstr("agent     DOWN"));
+  const auto status = site.run({"pitr", "status"});
+  EXPECT_THAT(status.out, HasSubstr("agent     DOWN"));
+  EXPECT_EQ(status.status.exit_code, 10);
 }
 
 // The agent's own check is minutes old.
@@ -118,7 +122,7 @@ TEST(OperatorTest, CheckNamesTheFixOfWhatIsWrong) {
            {"wal_level", "minimal"}, {"max_wal_senders", "0"}, {"full_page_writes", "off"}}});
   const PitrSite site(cluster);
   const auto check = site.run({"pitr", "check"});
-  EXPECT_EQ(check.status.exit_code, 2);
+  EXPECT_EQ(check.status.exit_code, 10);
   EXPECT_THAT(check.out, HasSubstr("ALTER SYSTEM SET wal_level = replica"));
   EXPECT_THAT(check.out, HasSubstr("ALTER SYSTEM SET full_page_writes = on"));
   EXPECT_THAT(check.out, HasSubstr("problem  key"));

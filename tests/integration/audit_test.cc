@@ -56,7 +56,7 @@ TEST_F(AuditTest, EveryOperationLeavesOneEntryAndReadingNone) {
   run({"pitr", "expire", "--dry-run"});
   run({"pitr", "expire"});
   run({"pitr", "list"});
-  run({"pitr", "status"});
+  run({"pitr", "status"}, 10);  // no agent
   const auto target = (site.home() / "restored").native();
   run({"pitr-restore", "--config", site.config_file().native(), "--latest", "--target-dir", target,
        "--reason", "drill"});
@@ -66,17 +66,20 @@ TEST_F(AuditTest, EveryOperationLeavesOneEntryAndReadingNone) {
        target + "2"},
       3);
 
-  EXPECT_THAT(operations(), ElementsAre("init success", "backup success", "pin success",
-                                        "unpin success", "expire success", "restore success"));
+  EXPECT_THAT(operations(),
+              ElementsAre("init success", "init success", "backup success", "pin success",
+                          "unpin success", "expire success", "restore success"));
   const auto all = entries();
-  EXPECT_EQ(all[1].at("reason"), "before 1.2");
-  EXPECT_EQ(all[1].at("details").at("backup"), id);
-  EXPECT_EQ(all[1].at("user"), user_name(::geteuid()));
-  EXPECT_EQ(all[1].at("program"), "pitr");
-  EXPECT_EQ(all[2].at("reason"), "the auditor asked");
-  EXPECT_EQ(all[5].at("reason"), "drill");
-  EXPECT_EQ(all[5].at("program"), "pitr-restore");
-  EXPECT_EQ(all[5].at("details").at("directory"), target);
+  EXPECT_EQ(all[0].at("details").at("repository"), "made");
+  EXPECT_EQ(all[1].at("cluster"), "main");
+  EXPECT_EQ(all[2].at("reason"), "before 1.2");
+  EXPECT_EQ(all[2].at("details").at("backup"), id);
+  EXPECT_EQ(all[2].at("user"), user_name(::geteuid()));
+  EXPECT_EQ(all[2].at("program"), "pitr");
+  EXPECT_EQ(all[3].at("reason"), "the auditor asked");
+  EXPECT_EQ(all[6].at("reason"), "drill");
+  EXPECT_EQ(all[6].at("program"), "pitr-restore");
+  EXPECT_EQ(all[6].at("details").at("directory"), target);
   EXPECT_EQ(entries({"--operation", "pin"}).size(), 1u);
   EXPECT_EQ(entries({"--failures"}).size(), 0u);
   EXPECT_EQ(entries({"--until", "2020-01-01"}).size(), 0u);

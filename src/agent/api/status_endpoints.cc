@@ -1,5 +1,8 @@
 // How clusters are, and the metrics.
+#include <algorithm>
+#include <atomic>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "agent/api/api_route.h"
 #include "agent/api/openapi.h"
@@ -14,15 +17,22 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::size_t kMostAskedAtOnce = 16;
+
 Json status_of(const ApiContext& context, const AgentMember& member, std::stop_token stop) {
   return to_json(collect_cluster_status(member.service->config(), member.status(),
                                         &context.repository, "", std::move(stop)));
 }
 
+// Labels that were given without an agent may be any bytes; one must not take the status away.
+http::Response answer(const Json& json) {
+  return http::Response::json(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
 http::Response show_cluster(const ApiContext& context, const ApiCall& call) {
   const auto member = cluster_of(context, call);
   if (!member) return http::Response::of(member.error());
-  return http::Response::json(status_of(context, **member, call.request.stop).dump() + "\n");
+  return answer(status_of(context, **member, call.request.stop));
 }
 
 Result<RepositoryReport> report_of(Repository& repository, const std::string& cluster) {
@@ -35,16 +45,33 @@ http::Response show_window(const ApiContext& context, const ApiCall& call) {
   if (!member) return http::Response::of(member.error());
   const auto report = report_of(context.repository, (*member)->name());
   if (!report) return http::Response::of(report.error());
-  return http::Response::json(recovery_window_json((*member)->name(), *report).dump() + "\n");
+  return answer(recovery_window_json((*member)->name(), *report));
+}
+
+// Several at once: each waits some seconds where the server doesn't answer.
+std::vector<Json> statuses_of(const ApiContext& context,
+                              const std::vector<const AgentMember*>& members,
+                              std::stop_token stop) {
+  std::vector<Json> statuses(members.size());
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&] {
+    for (auto i = next++; i < members.size(); i = next++) {
+      statuses[i] = status_of(context, *members[i], stop);
+    }
+  };
+  std::vector<std::jthread> threads;
+  const auto count = std::min(members.size(), kMostAskedAtOnce);
+  while (threads.size() < count) threads.emplace_back(work);
+  threads.clear();  // joins
+  return statuses;
 }
 
 http::Response show_all(const ApiContext& context, const ApiCall& call) {
-  auto clusters = Json::array();
+  std::vector<const AgentMember*> members;
   for (const auto& member : context.members) {
-    if (!call.caller.may_see(member.name())) continue;
-    clusters.push_back(status_of(context, member, call.request.stop));
+    if (call.caller.may_see(member.name())) members.push_back(&member);
   }
-  return http::Response::json(Json{{"clusters", std::move(clusters)}}.dump() + "\n");
+  return answer({{"clusters", statuses_of(context, members, call.request.stop)}});
 }
 
 http::Response show_metrics(const ApiContext& context) {

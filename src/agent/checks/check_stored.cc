@@ -10,7 +10,7 @@
 namespace pitr {
 
 static constexpr std::uint64_t kLittleSpaceBytes = 1ull << 30;
-static constexpr Microseconds kOldBackup = std::chrono::hours(24 * 7);
+static constexpr std::uint64_t kLittleSpacePercent = 10;
 
 // Puts, reads and removes an object of its own.
 static Result<void> probe(Storage& storage, const Clock& clock) {
@@ -28,8 +28,13 @@ static Result<void> probe(Storage& storage, const Clock& clock) {
 static void check_space(Storage& storage, Findings& findings) {
   const auto free = storage.free_bytes();
   if (!free || !*free) return;
-  if (**free < kLittleSpaceBytes) {
-    findings.warning(std::string(kFreeSpaceSubject), format_bytes(**free) + " in the repository",
+  const auto capacity = storage.capacity_bytes();
+  const bool is_little_of_all =
+      capacity && *capacity && **free < **capacity / 100 * kLittleSpacePercent;
+  if (**free < kLittleSpaceBytes || is_little_of_all) {
+    auto text = format_bytes(**free) + " in the repository";
+    if (is_little_of_all) text += " of " + format_bytes(**capacity);
+    findings.warning(std::string(kFreeSpaceSubject), text,
                      "make room: when it is full, the server keeps WAL until its disk is full too");
   } else {
     findings.ok(std::string(kFreeSpaceSubject), format_bytes(**free) + " in the repository");
@@ -66,7 +71,30 @@ void check_streaming(const SeenStreaming& seen, Findings& findings) {
                                   : format_bytes(seen.lag_bytes) + " behind the server");
 }
 
-static void check_backups(const IncarnationStore& store, const Clock& clock, Findings& findings) {
+static void check_age(const BackupManifest& last, Milliseconds wanted, const Clock& clock,
+                      Findings& findings) {
+  const auto seconds = [](Microseconds time) { return static_cast<double>(time.count()) / 1e6; };
+  const auto age = clock.now() - last.stop_time;
+  const auto text = fmt::format("the last one is {} old", format_duration(seconds(age)));
+  if (age <= wanted) return findings.ok("backups", text);
+  findings.problem("backups",
+                   fmt::format("{}, and objectives: backup_age wants one of at most {}", text,
+                               format_duration(seconds(wanted))),
+                   "pitr status says why the schedule took none since; pitr backup takes one");
+}
+
+static void check_damage(const std::vector<std::string>& damaged, Findings& findings) {
+  if (damaged.empty()) return;
+  findings.problem(
+      "damage",
+      fmt::format("verification found {} damaged: {}{}",
+                  damaged.size() == 1 ? "what is stored" : fmt::format("{} parts", damaged.size()),
+                  damaged.front(), damaged.size() == 1 ? "" : " first"),
+      "pitr verify names the backups that it touches; pitr backup stores lost blocks afresh");
+}
+
+static void check_backups(const IncarnationStore& store, const ObjectivesConfig& objectives,
+                          const Clock& clock, Findings& findings) {
   const auto report = report_repository(store);
   if (!report) return findings.problem("backups", report.error());
   if (!report->last_backup) {
@@ -74,15 +102,8 @@ static void check_backups(const IncarnationStore& store, const Clock& clock, Fin
                             "pitr backup takes one");
   }
   const auto& last = *report->last_backup;
-  const auto age = clock.now() - last.stop_time;
-  const auto text = fmt::format("the last one is {} old",
-                                format_duration(static_cast<double>(age.count()) / 1e6));
-  if (age > kOldBackup) {
-    findings.warning("backups", text,
-                     "pitr status says why the schedule took none since; pitr backup takes one");
-  } else {
-    findings.ok("backups", text);
-  }
+  check_age(last, objectives.backup_age, clock, findings);
+  check_damage(report->damaged, findings);
   if (last.checksum_failure_count > 0) {
     findings.problem(
         "page checksums",
@@ -117,7 +138,8 @@ void check_stored(Repository& repository, const ClusterConfig& cluster,
                     newest.id.system_identifier),
         "correct \"connection\"; after a new initdb or pg_upgrade: pitr init");
   }
-  check_backups(IncarnationStore(repository, newest.id, newest.segment_size), clock, findings);
+  check_backups(IncarnationStore(repository, newest.id, newest.segment_size), cluster.objectives,
+                clock, findings);
 }
 
 }  // namespace pitr

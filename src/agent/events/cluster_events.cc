@@ -72,6 +72,10 @@ void ClusterEvents::expire_ended(const Result<ExpireReport>& result) const {
           {{"dropped_backups", std::to_string(result->dropped_backups)},
            {"deleted_objects", std::to_string(result->deleted.objects)},
            {"deleted_bytes", std::to_string(result->deleted.bytes)}});
+  if (!result->plan.exceeds_max_size) return;
+  for (const auto& warning : result->plan.warnings) {
+    publish(EventType::kStorageLow, warning, {{"subject", "max_size"}});
+  }
 }
 
 void ClusterEvents::verification_ended(const Result<VerifyReport>& result) const {

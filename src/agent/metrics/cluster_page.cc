@@ -15,6 +15,7 @@ class ClusterPage {
       : page_(page),
         name_(cluster.service.config().name),
         config_(cluster.service.config()),
+        retention_(cluster.service.retention_config()),
         counters_(cluster.service.counters()),
         status_(cluster.service.status()),
         server_(cluster.server.view(clock.steady_now())),
@@ -181,6 +182,9 @@ class ClusterPage {
     const auto& report = *report_.value;
     gauge("pitr_recovery_windows", "Stretches of time that can be restored to without a hole.",
           static_cast<double>(report.windows.size()));
+    gauge("pitr_damaged_units",
+          "Packs and stretches of WAL that verification found damaged and not right since.",
+          static_cast<double>(report.damaged.size()));
     gauge("pitr_recovery_window_broken",
           "Whether the current window ends before the newest WAL, as some is missing.",
           !report.window_ended_by.empty());
@@ -254,13 +258,13 @@ class ClusterPage {
   }
 
   void stored() {
-    if (config_.retention.max_size_bytes) {
+    if (retention_.max_size_bytes) {
       bytes("pitr_stored_max_bytes", "The cluster should take no more (configuration).",
-            *config_.retention.max_size_bytes);
+            *retention_.max_size_bytes);
     }
     time("pitr_survey_refresh_timestamp_seconds",
          "When everything that is stored was last looked through; pitr_stored_..., "
-         "pitr_backups_by_tier and pitr_verification_... are of that time.",
+         "pitr_backups_by_tier, pitr_verification_... are of that time.",
          survey_.refreshed);
     if (!survey_.value) return;
     const auto& survey = *survey_.value;
@@ -278,6 +282,8 @@ class ClusterPage {
           static_cast<double>(survey.not_kept));
     gauge("pitr_backups_verified", "Backups that were verified.",
           static_cast<double>(survey.verified));
+    time("pitr_cluster_registered_timestamp_seconds",
+         "When the repository took the cluster up, or its newest database.", survey.registered);
     time("pitr_verification_last_success_timestamp_seconds",
          "When a backup was last verified; 0: none was.", survey.last_verified);
   }
@@ -314,6 +320,7 @@ class ClusterPage {
   MetricPage& page_;
   const std::string& name_;
   const ClusterConfig& config_;
+  const RetentionConfig retention_;  // as reloaded
   const ClusterCounters& counters_;
   const ServiceStatus status_;
   const Observed<SlotReport>::View server_;

@@ -12,6 +12,13 @@ namespace pitr {
 
 static constexpr int kRestFactor = 20;
 
+// How long to rest after a look that took so long. A look that hung with its storage doesn't make
+// the next one wait for hours.
+static SteadyTime::duration rest_after(SteadyTime::duration look, Milliseconds at_least,
+                                       Milliseconds at_most) {
+  return std::clamp<SteadyTime::duration>(look * kRestFactor, at_least, at_most);
+}
+
 Metrics::Metrics(const Config& config, Repository& repository,
                  const std::vector<ClusterService*>& services, const StorageMeter* meter,
                  const Notifier& notifier, Clock& clock, MetricsIntervals intervals)
@@ -110,17 +117,19 @@ void Metrics::list_one(ClusterObservations& cluster, bool survey) {
     (survey ? cluster.next_survey : cluster.next_report) = SteadyTime::max();
   }
   if (survey) {
-    cluster.survey.refresh(clock_, [&] { return survey_cluster(repository_, config, clock_); });
+    const auto retention = cluster.service.retention_config();
+    cluster.survey.refresh(
+        clock_, [&] { return survey_cluster(repository_, config.name, retention, clock_); });
     keys_.refresh(clock_, [&] { return survey_keys(repository_); });
   } else {
     cluster.report.refresh(clock_, [&] { return report_cluster(repository_, config.name); });
   }
   const auto end = std::chrono::steady_clock::now();
   // What failed is tried again soon: the repository may be back.
-  const auto view = cluster.survey.view(end);
-  const bool is_rare = survey && view.up;
-  const auto rest = std::max<SteadyTime::duration>(is_rare ? intervals_.survey : intervals_.report,
-                                                   (end - begin) * kRestFactor);
+  const bool is_up = survey ? cluster.survey.view(end).up : cluster.report.view(end).up;
+  const auto& at_least = survey && is_up ? intervals_.survey : intervals_.report;
+  const auto& at_most = survey ? intervals_.longest_survey_rest : intervals_.longest_report_rest;
+  const auto rest = is_up ? rest_after(end - begin, at_least, at_most) : at_least;
   std::lock_guard lock(mutex_);
   auto& next = survey ? cluster.next_survey : cluster.next_report;
   next = std::min(next, end + rest);
@@ -131,8 +140,7 @@ void Metrics::look_for_restores() {
   if (begin < next_restores_) return;
   restores_.refresh(clock_, [&] { return restore_watch_.look(clock_.now()); });
   const auto end = std::chrono::steady_clock::now();
-  next_restores_ =
-      end + std::max<SteadyTime::duration>(intervals_.report, (end - begin) * kRestFactor);
+  next_restores_ = end + rest_after(end - begin, intervals_.report, intervals_.longest_report_rest);
 }
 
 void Metrics::list(std::stop_token stop) {

@@ -4,7 +4,8 @@
 // stay, with the time when they were found. docs/metrics.md describes every metric.
 //
 // A thread for each cluster asks its server; one asks the repository whether it answers, another
-// one lists it, cluster after cluster. Listing rests twenty times as long as it took.
+// one lists it, cluster after cluster. Listing rests twenty times as long as it took, up to a
+// quarter of an hour for recovery windows and four hours for everything that is stored.
 //
 // Thread-safe. Services, repository, meter, notifier and clock must outlive it. The destructor
 // waits for looks that are under way, so as long as storage hangs.
@@ -34,7 +35,10 @@ struct MetricsIntervals {
   Milliseconds probe{15'000};      // whether the repository answers, and its free space
   Milliseconds report{60'000};     // backups and recovery windows; at least
   Milliseconds survey{3'600'000};  // everything that is stored; at least, but for new backups
-  Milliseconds patience{10'000};   // what takes longer is down
+  // After a look that took long, such as one that hung with its storage.
+  Milliseconds longest_report_rest{900'000};
+  Milliseconds longest_survey_rest{4 * 3'600'000};
+  Milliseconds patience{10'000};  // what takes longer is down
 };
 
 struct RepositoryProbe {

@@ -50,14 +50,15 @@ void note_verified(const IncarnationStore& store, const StoredState& state, Clus
 
 }  // namespace
 
-Result<ClusterSurvey> survey_cluster(Repository& repository, const ClusterConfig& config,
-                                     const Clock& clock) {
+Result<ClusterSurvey> survey_cluster(Repository& repository, const std::string& cluster,
+                                     const RetentionConfig& retention, const Clock& clock) {
   ClusterSurvey survey;
-  auto options = expire_options(config.retention);
+  auto options = expire_options(retention);
   options.dry_run = true;
   RetentionInput input;
   std::vector<ExpireBackup> backups;
-  const auto registered = TRY(registered_incarnations(repository, config.name));
+  const auto registered = TRY(registered_incarnations(repository, cluster));
+  if (!registered.empty()) survey.registered = registered.back().registered;
   for (std::uint32_t i = 0; i < registered.size(); ++i) {
     const IncarnationStore store(repository, registered[i].id, registered[i].segment_size);
     IncarnationExpire incarnation(store, options, clock);

@@ -20,11 +20,12 @@ struct ClusterSurvey {
   std::map<std::string, std::uint64_t> by_tier;  // how many backups each tier keeps
   std::uint64_t not_kept = 0;                    // backups that the next expire lets go
   std::uint64_t verified = 0;
+  Timestamp registered;     // when the cluster was taken up, or its newest database was
   Timestamp last_verified;  // unset: no backup was verified yet
 };
 
-Result<ClusterSurvey> survey_cluster(Repository& repository, const ClusterConfig& config,
-                                     const Clock& clock);
+Result<ClusterSurvey> survey_cluster(Repository& repository, const std::string& cluster,
+                                     const RetentionConfig& retention, const Clock& clock);
 
 struct KeySurvey {
   std::uint32_t epoch = 0;  // of the newest data key; 0: not encrypted

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "repository/backup/backup_reader.h"
+#include "repository/verify/verify_cycle.h"
 #include "repository/wal/wal_coverage.h"
 
 namespace pitr {
@@ -119,6 +120,10 @@ Result<RepositoryReport> report_repository(const IncarnationStore& store) {
     forget_long_texts(report.last_of_types.back());
   }
   TRY(add_windows(report, archive, facts, manifests));
+  const auto verified = TRY(read_cycle_state(store));
+  for (const auto& [unit, checked] : verified.checked) {
+    if (!checked.is_right) report.damaged.push_back(unit);
+  }
   const auto free_bytes = store.storage().free_bytes();
   if (free_bytes) report.free_bytes = *free_bytes;
   return report;

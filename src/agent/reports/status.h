@@ -69,6 +69,8 @@ struct RepositoryReport {
   // The newest of each type (backup_type()) that there is, the same.
   std::vector<BackupManifest> last_of_types;
   std::optional<std::uint64_t> free_bytes;
+  // Packs and stretches of WAL that verification found damaged and not right since.
+  std::vector<std::string> damaged;
 };
 
 // "incremental" where only changed blocks were read, else "full".

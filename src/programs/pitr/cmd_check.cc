@@ -101,7 +101,7 @@ Result<int> run_check(const CommandContext& context) {
     if (access) check_stored(access->repository(), *cluster, server, clock, findings);
   }
   print(context.json() ? to_json_text(findings) : to_text(findings));
-  return findings.count(Severity::kProblem) == 0 ? kExitSuccess : exit_code(ErrorKind::kInvalid);
+  return findings.count(Severity::kProblem) == 0 ? kExitSuccess : kExitFoundTrouble;
 }
 
 }  // namespace pitr

@@ -77,17 +77,24 @@ Result<int> run_expire(const CommandContext& context, const ExpireArguments& arg
   StopSignals signals;
   TerminalProgress progress(TerminalProgress::style_of(STDERR_FILENO));
   auto json = nlohmann::json::array();
+  int worst = kExitSuccess;
   for (const auto* cluster : clusters) {
-    auto report = TRY(expire_one(context, *cluster, arguments.dry_run, progress, signals.token()));
+    auto report = expire_one(context, *cluster, arguments.dry_run, progress, signals.token());
+    if (!report) {  // the others' turn comes all the same
+      progress.finish();
+      worst = report_error(std::move(report).error().with_context("cluster " + cluster->name));
+      if (signals.token().stop_requested()) break;
+      continue;
+    }
     if (context.json()) {
-      json.push_back(std::move(report));
+      json.push_back(std::move(*report));
       continue;
     }
     const auto zone = TRY(TimeZone::find(cluster->retention.time_zone));
-    print(expire_text(report, zone));
+    print(expire_text(*report, zone));
   }
   if (context.json()) print(nlohmann::json{{"clusters", std::move(json)}}.dump(2));
-  return kExitSuccess;
+  return worst;
 }
 
 Result<int> run_pin(const CommandContext& context, const PinArguments& arguments) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "agent/audit/audit_trail.h"
 #include "agent/repository_access.h"
 #include "agent/server_identity.h"
@@ -49,11 +51,25 @@ Result<bool> make_slot(const ClusterConfig& cluster) {
   return std::move(made).error();
 }
 
-Result<void> init_cluster(const ClusterConfig& cluster, Repository& repository, Clock& clock) {
+void record_database(const AuditTrail& trail, const std::string& reason,
+                     const IncarnationStore& store) {
+  AuditEntry entry;
+  entry.operation = AuditedOperation::kInit;
+  entry.cluster = store.id().cluster;
+  entry.reason = reason;
+  entry.details["database"] = to_string(store.id());
+  trail.record(std::move(entry));
+}
+
+Result<void> init_cluster(const ClusterConfig& cluster, Repository& repository, Clock& clock,
+                          const std::string& reason) {
   const auto server = TRY(ask_server_identity(cluster.connection));
   const auto known = TRY(registered_incarnations(repository, cluster.name));
   auto opened = open_incarnation(repository, cluster.name, server, TakeUp::kAnother, clock);
   const auto store = TRY(std::move(opened));
+  const bool is_new = std::ranges::none_of(
+      known, [&](const RegisteredIncarnation& one) { return one.id == store.id(); });
+  if (is_new) record_database(AuditTrail(repository, clock), reason, store);
   const bool made_slot = TRY(make_slot(cluster));
   print(fmt::format("Cluster {}: PostgreSQL {} with system identifier {}.", cluster.name,
                     server.major_version, server.system_identifier));
@@ -70,10 +86,11 @@ Result<void> init_cluster(const ClusterConfig& cluster, Repository& repository, 
   return {};
 }
 
-void record_init(const AuditTrail& trail, const RepositoryInit& made) {
+void record_init(const AuditTrail& trail, const std::string& reason, const RepositoryInit& made) {
   if (!made.made_repository && !made.made_key) return;
   AuditEntry entry;
   entry.operation = AuditedOperation::kInit;
+  entry.reason = reason;
   if (made.made_repository) entry.details["repository"] = "made";
   if (made.made_key) entry.details["key"] = "made";
   if (!made.key_id.empty()) entry.details["key_id"] = made.key_id;
@@ -105,10 +122,10 @@ Result<int> run_init(const CommandContext& context, const InitOptions& options) 
   const auto made = TRY(init_repository(context.config(), clock));
   tell_repository(context.config(), made);
   auto access = TRY(RepositoryAccess::open(context.config(), clock));
-  record_init(AuditTrail(access->repository(), clock), made);
+  record_init(AuditTrail(access->repository(), clock), context.reason(), made);
   int worst = kExitSuccess;
   for (const auto* cluster : clusters) {
-    auto done = init_cluster(*cluster, access->repository(), clock);
+    auto done = init_cluster(*cluster, access->repository(), clock, context.reason());
     if (done) continue;
     worst = report_error(std::move(done).error().with_context("cluster " + cluster->name));
   }

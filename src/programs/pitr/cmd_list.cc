@@ -15,19 +15,31 @@ Result<int> run_list(const CommandContext& context) {
   SystemClock clock;
   auto access = TRY(RepositoryAccess::open(context.config(), clock));
   auto json = nlohmann::json::array();
+  int worst = kExitSuccess;
+  const auto told = [&](Error error) { worst = report_error(error); };
   for (const auto* cluster : clusters) {
-    const auto backups = TRY(stored_backups(access->repository(), cluster->name));
-    for (const auto& backup : backups) {
-      auto described = TRY(describe_stored(access->repository(), backup));
-      json.push_back(std::move(described));
+    auto backups = stored_backups(access->repository(), cluster->name);
+    if (!backups) {
+      told(std::move(backups).error().with_context("cluster " + cluster->name));
+      continue;
+    }
+    for (const auto& backup : *backups) {
+      auto described = describe_stored(access->repository(), backup);
+      if (described) {
+        json.push_back(std::move(*described));
+      } else {
+        told(std::move(described).error());
+      }
     }
   }
   if (context.json()) {
     print(nlohmann::json{{"backups", std::move(json)}}.dump(2));
-  } else {
-    print(json.empty() ? "No backups yet; \"pitr backup\" takes one." : list_backups(json));
+  } else if (!json.empty()) {
+    print(list_backups(json));
+  } else if (worst == kExitSuccess) {
+    print("No backups yet; \"pitr backup\" takes one.");
   }
-  return kExitSuccess;
+  return worst;
 }
 
 Result<int> run_show(const CommandContext& context, const std::string& backup) {

@@ -18,9 +18,12 @@ using Json = nlohmann::json;
 
 // nullopt: no agent answers.
 Result<std::optional<Json>> ask_agent(const CommandContext& context) {
-  auto answer = TRY(context.ask_agent("GET", "/v1/status"));
+  const auto& name = context.cluster_name();
+  const auto path = name.empty() ? "/v1/status" : "/v1/clusters/" + name + "/status";
+  auto answer = TRY(context.ask_agent("GET", path));
   if (!answer) return std::optional<Json>();
   auto json = TRY(parse_json(answer->body));
+  if (json.is_object() && !name.empty()) return std::optional(Json::array({std::move(json)}));
   if (!json.is_object() || !json["clusters"].is_array()) {
     return Error::corrupt("the agent's answer is not a status");
   }
@@ -58,12 +61,16 @@ Result<int> run_status(const CommandContext& context) {
   } else {
     statuses = without_agent(context, clusters);
   }
+  const bool all_well = std::ranges::all_of(statuses, is_well);
+  const int code =
+      all_well && statuses.size() == clusters.size() ? kExitSuccess : kExitFoundTrouble;
   if (context.json()) {
-    print(Json{{"clusters", std::move(statuses)}}.dump(2));
-    return kExitSuccess;
+    const Json all{{"clusters", std::move(statuses)}};
+    print(all.dump(2, ' ', false, Json::error_handler_t::replace));
+    return code;
   }
   for (const auto& status : statuses) print(describe_status(status, agent_trouble));
-  return kExitSuccess;
+  return code;
 }
 
 }  // namespace pitr

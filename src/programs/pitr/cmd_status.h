@@ -1,5 +1,5 @@
 // pitr status: what the agent does and what can be restored. Where no agent answers it is computed
-// from the repository and the server, and says so.
+// from the repository and the server, and says so. Exit code 10 where not all is well.
 #pragma once
 
 #include "programs/pitr/command_context.h"

@@ -75,6 +75,15 @@ Result<Json> by_itself(const CommandContext& context, const std::string& cluster
   return to_json(report, cluster);
 }
 
+Result<Json> verify_one(const CommandContext& context, const std::string& cluster,
+                        const VerifyRequest& request, TerminalProgress& progress,
+                        std::stop_token stop) {
+  auto report = TRY(
+      run_agent_job(context, cluster, "verify", to_json_text(request), "report", progress, stop));
+  if (report) return std::move(*report);
+  return by_itself(context, cluster, request, progress, stop);
+}
+
 }  // namespace
 
 Result<int> run_verify(const CommandContext& context, const VerifyArguments& arguments) {
@@ -89,12 +98,14 @@ Result<int> run_verify(const CommandContext& context, const VerifyArguments& arg
   auto json = Json::array();
   int code = kExitSuccess;
   for (const auto* cluster : clusters) {
-    auto report = TRY(run_agent_job(context, cluster->name, "verify", to_json_text(request),
-                                    "report", progress, signals.token()));
-    if (!report) {
-      report = TRY(by_itself(context, cluster->name, request, progress, signals.token()));
-    }
+    auto report = verify_one(context, cluster->name, request, progress, signals.token());
     progress.finish();
+    if (!report) {  // the others' turn comes all the same
+      code = worse(
+          code, report_error(std::move(report).error().with_context("cluster " + cluster->name)));
+      if (signals.token().stop_requested()) break;
+      continue;
+    }
     code = worse(code, exit_code_of(*report));
     const bool was_stopped = report->at("stopped").get<bool>();
     if (context.json()) {

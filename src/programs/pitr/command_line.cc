@@ -69,6 +69,7 @@ void CommandLine::add_init() {
   auto* init = add("init", "Make the repository and its key, and take clusters up",
                    [this](const CommandContext& context) { return run_init(context, init_); });
   add_cluster(init, "Only this cluster; default: all that are configured");
+  add_reason(init);
   init->add_flag("--no-encryption", init_.no_encryption,
                  "Together with \"encryption: none\" in the configuration: store everything in "
                  "the clear");

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "programs/pitr/text_table.h"
@@ -162,7 +163,23 @@ void add_windows(Lines& lines, const Json& repository) {
   }
 }
 
+bool has_problems(const Json& agent) {
+  const Json& jobs = part(agent, "jobs");
+  const auto has_failed = [](const Json& job) { return number(job, "failures") > 0; };
+  if (jobs.is_array() && std::ranges::any_of(jobs, has_failed)) return true;
+  return number(part(agent, "check"), "problems") > 0;
+}
+
 }  // namespace
+
+bool is_well(const Json& status) {
+  const Json& agent = part(status, "agent");
+  if (text(part(agent, "receiver"), "state") != "streaming" || has_problems(agent)) return false;
+  const Json& repository = part(status, "repository");
+  const Json& windows = part(repository, "recovery_windows");
+  const bool can_restore = windows.is_array() && !windows.empty();
+  return can_restore && text(repository, "window_ended_by").empty();
+}
 
 std::string describe_status(const Json& status, const std::string& agent_trouble) {
   Lines lines;

@@ -9,4 +9,7 @@ namespace pitr {
 // agent_trouble: why no agent answered, where none did.
 std::string describe_status(const nlohmann::json& status, const std::string& agent_trouble);
 
+// It is streamed, can be restored up to now, no job failed last, and no check found a problem.
+bool is_well(const nlohmann::json& status);
+
 }  // namespace pitr

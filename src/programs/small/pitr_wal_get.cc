@@ -35,7 +35,7 @@ constexpr const char* kName = "pitr-wal-get";
 constexpr const char* kUsage = "usage: pitr-wal-get --plan FILE %f %p";
 constexpr int kExitDelivered = 0;
 constexpr int kExitAbsent = 1;
-constexpr int kExitTrouble = 200;
+constexpr int kExitFoundTrouble = 200;
 
 struct Arguments {
   const char* plan = nullptr;
@@ -110,7 +110,7 @@ int get_with_full_program(const Arguments& arguments, const Plan& plan) {
   complain(kName,
            "nobody answers on the prefetcher's socket, and the program pitr could not be run",
            ::strerror(errno));
-  return kExitTrouble;
+  return kExitFoundTrouble;
 }
 
 // PostgreSQL checks the size; that there is a file at all is checked here.
@@ -118,19 +118,19 @@ int check_delivered(const char* destination) {
   struct stat delivered{};
   if (::stat(destination, &delivered) == 0 && S_ISREG(delivered.st_mode)) return kExitDelivered;
   complain(kName, "the prefetcher reported a file that is not there", destination);
-  return kExitTrouble;
+  return kExitFoundTrouble;
 }
 
 int get(const Arguments& arguments) {
   static Plan plan;
   if (const int failure = read_plan(arguments.plan, plan); failure != 0) {
     complain(kName, "the plan cannot be read", ::strerror(failure));
-    return kExitTrouble;
+    return kExitFoundTrouble;
   }
   PathText destination;
   if (!make_absolute(arguments.destination, destination)) {
     complain(kName, "the path cannot be made absolute", arguments.destination);
-    return kExitTrouble;
+    return kExitFoundTrouble;
   }
   if (plan.socket.empty()) return get_with_full_program(arguments, plan);
 
@@ -146,14 +146,14 @@ int get(const Arguments& arguments) {
   }
   if (answer.outcome == Outcome::kLost) {
     complain(kName, "the prefetcher's answer was lost", answer.trouble.view());
-    return answer.peer_is_gone ? get_with_full_program(arguments, plan) : kExitTrouble;
+    return answer.peer_is_gone ? get_with_full_program(arguments, plan) : kExitFoundTrouble;
   }
   if (answer.status == 200) return check_delivered(destination.c_str());
   if (answer.status == 404 && answer.header_value("x-pitr-absent") == "proven") return kExitAbsent;
   complain(kName,
            answer.body.empty() ? "the prefetcher refused without a reason" : answer.body.view(),
            answer.header_value("x-pitr-hint"));
-  return kExitTrouble;
+  return kExitFoundTrouble;
 }
 
 }  // namespace
@@ -163,7 +163,7 @@ int main(int argc, char** argv) {
   pitr::Arguments arguments;
   if (!pitr::parse_arguments(argc, argv, arguments)) {
     pitr::complain(pitr::kName, pitr::kUsage);
-    return pitr::kExitTrouble;
+    return pitr::kExitFoundTrouble;
   }
   return pitr::get(arguments);
 }

@@ -12,7 +12,7 @@
 namespace pitr {
 
 enum class AuditedOperation {
-  kInit,  // the repository, or its key file, was made
+  kInit,  // the repository, or its key file, was made, or a database taken up
   kBackup,
   kRestore,
   kExpire,
