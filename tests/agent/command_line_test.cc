@@ -43,6 +43,32 @@ TEST(CommandLineTest, BadUsageIsOneLineAndTwo) {
   }
 }
 
+// As a script has it whose variable is empty.
+TEST(CommandLineTest, AnOptionIsNeverTheValueOfAnother) {
+  const auto run = [](std::vector<std::string> argv) {
+    argv[0] = PitrSite::program(argv[0]);
+    return must(run_command(argv));
+  };
+  for (const auto& argv :
+       std::vector<std::vector<std::string>>{{"pitr-restore", "--latest", "--reason", "--dry-run"},
+                                             {"pitr", "expire", "--reason", "--dry-run"},
+                                             {"pitr", "backup", "--label", "--full"},
+                                             {"pitr-agent", "--config", "--log-level=info"}}) {
+    const auto output = run(argv);
+    EXPECT_EQ(output.status.exit_code, 2) << argv[0] << ": " << output.err;
+    EXPECT_THAT(output.err, HasSubstr("has no value: --")) << argv[0];
+  }
+  // The value is empty, and what follows is an option.
+  const auto output = run({"pitr-restore", "--timestamp=", "--nonsense"});
+  EXPECT_EQ(output.status.exit_code, 2);
+  EXPECT_THAT(output.err, HasSubstr("not expected: --nonsense"));
+  EXPECT_THAT(run({"pitr", "expire", "--reason=", "--nonsense"}).err,
+              HasSubstr("not expected: --nonsense"));
+  for (const char* program : {"pitr", "pitr-restore", "pitr-agent"}) {
+    EXPECT_THAT(run({program, "--version"}).out, StartsWith(std::string(program) + " "));
+  }
+}
+
 TEST(CommandLineTest, ATypingMistakeIsNamed) {
   const auto output = must(run_command({PitrSite::program("pitr"), "bakcup"}));
   EXPECT_THAT(output.err, HasSubstr("\"bakcup\" is not a command of pitr"));

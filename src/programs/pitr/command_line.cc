@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "programs/exit_codes.h"
+#include "programs/parse_arguments.h"
 #include "programs/pitr/command_set.h"
 
 namespace pitr {
@@ -200,7 +201,7 @@ Error usage_error(const CLI::App& app, int argc, char** argv, const std::string&
 int run_command_line(int argc, char** argv) {
   CommandLine line;
   try {
-    line.app().parse(argc, argv);
+    parse_arguments(line.app(), argc, argv);
   } catch (const CLI::Success& success) {
     return line.app().exit(success);
   } catch (const CLI::ParseError& error) {

@@ -16,6 +16,7 @@
 #include "postgres/connection.h"
 #include "programs/exit_codes.h"
 #include "programs/guarded_main.h"
+#include "programs/parse_arguments.h"
 #include "programs/pitr_agent/reload_signal.h"
 #include "programs/pitr_agent/service_notify.h"
 #include "programs/stop_signals.h"
@@ -147,7 +148,7 @@ int main_with(int argc, char** argv) {
       "It runs in the foreground, logs to standard error, ends on SIGTERM and SIGINT, and\n"
       "reads its configuration and its key again on SIGHUP.");
   try {
-    app.parse(argc, argv);
+    parse_arguments(app, argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitSuccess : kExitUsage;
   }

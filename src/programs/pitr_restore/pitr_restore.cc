@@ -4,6 +4,7 @@
 
 #include "programs/exit_codes.h"
 #include "programs/guarded_main.h"
+#include "programs/parse_arguments.h"
 #include "programs/pitr_restore/restore_run.h"
 #include "programs/wal_serve.h"
 #include "repository/audit/audit_entry.h"
@@ -83,12 +84,12 @@ void add_options(CLI::App& app, RestoreArguments& arguments) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app(
-      "Restores a PostgreSQL cluster to a moment. Shows the plan before it does anything.");
+  CLI::App app("Restores a PostgreSQL cluster to a moment. Shows the plan before it does anything.",
+               "pitr-restore");
   RestoreArguments arguments;
   add_options(app, arguments);
   try {
-    app.parse(argc, argv);
+    parse_arguments(app, argc, argv);
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? kExitSuccess : kExitUsage;
