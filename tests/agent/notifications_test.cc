@@ -159,7 +159,7 @@ TEST(NotificationsTest, NobodyIsToldOfARestoreThatWasNotWanted) {
     SubprocessOptions options;
     options.environment = {{"PITR_CONFIG", site.config_file().native()}};
     options.input = answer;
-    const auto command = fmt::format("{} --latest --force --target-dir {}",
+    const auto command = fmt::format("{} --latest --force --yes --target-dir {}",
                                      PitrSite::program("pitr-restore").native(), target.native());
     return must(run_command({"script", "-qec", command, "/dev/null"}, options));
   };

@@ -92,7 +92,7 @@ TEST_F(InterruptionTest, ASignalStopsARestoreSoonAndWhatIsLeftIsSaid) {
   EXPECT_GT(stopped_in_the_middle, 0);
   RestoredServer server(cluster_);
   EXPECT_EQ(server.restore(program_, {"--latest"}).status.exit_code, 0) << server.story();
-  EXPECT_EQ(must(run_command(restore_into(target, {"--force"}))).status.exit_code, 0);
+  EXPECT_EQ(must(run_command(restore_into(target, {"--force", "--yes"}))).status.exit_code, 0);
 }
 
 TEST_F(InterruptionTest, RecoveryGoesOnWithoutAPrefetcherThatWasKilledInTheMiddle) {

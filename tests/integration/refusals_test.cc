@@ -35,7 +35,7 @@ TEST_F(RefusalsTest, RequestsThatCannotBeMetAreRefusedBeforeAnythingIsTouched) {
   std::ofstream(occupied / "diary.txt") << "mine";
   for (const bool force : {false, true}) {
     std::vector<std::string> arguments = {"--latest", "--target-dir", occupied};
-    if (force) arguments.emplace_back("--force");
+    if (force) arguments.insert(arguments.end(), {"--force", "--yes"});
     const auto output = program.run(arguments);
     EXPECT_EQ(output.status.exit_code, 2) << output.out << output.err;
     EXPECT_THAT(output.err, HasSubstr("neither empty nor a data directory"));

@@ -207,7 +207,7 @@ TEST_F(RestoreTest, AClusterWhoseConfigurationLiesElsewhereIsRestoredAndStarted)
   stop_restored();
 
   // By hand, with the original's files.
-  const auto again = restore({"--latest", "--force", "--target-dir", target()});
+  const auto again = restore({"--latest", "--force", "--yes", "--target-dir", target()});
   ASSERT_EQ(again.status.exit_code, 0) << again.err;
   must(run_successfully({cluster_.binary_directory() / "pg_ctl", "start", "-w", "-D", target(),
                          "-l", home_.path() / "log", "-o",
@@ -262,16 +262,19 @@ TEST_F(RestoreTest, ReplacesOnlyWhatItMayReplace) {
   EXPECT_EQ(again.status.exit_code, 4);
   EXPECT_THAT(again.err, HasSubstr("a restore that was interrupted"));
   auto forced = arguments;
-  forced.emplace_back("--force");
+  forced.insert(forced.end(), {"--force", "--yes"});
   again = restore(forced);
   EXPECT_EQ(again.status.exit_code, 0) << again.err;
   EXPECT_FALSE(std::filesystem::exists(target() / "pitr_restore" / "restoring"));
 
   // A running server is never replaced, nor what isn't PostgreSQL's.
-  again = restore({"--latest", "--target-dir", cluster_.data_directory(), "--force"});
+  again = restore({"--latest", "--target-dir", cluster_.data_directory(), "--force", "--yes"});
   EXPECT_EQ(again.status.exit_code, 4);
   EXPECT_THAT(again.err, HasSubstr("a server (process "));
-  again = restore({"--latest", "--target-dir", repository_.directory(), "--force"});
+  again = restore({"--latest", "--target-dir", target(), "--force"});
+  EXPECT_EQ(again.status.exit_code, 2) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("say --yes"));
+  again = restore({"--latest", "--target-dir", repository_.directory(), "--force", "--yes"});
   EXPECT_EQ(again.status.exit_code, 2);
   EXPECT_THAT(again.err, HasSubstr("neither empty nor a data directory"));
 }
@@ -289,7 +292,8 @@ TEST_F(RestoreTest, KilledAnywhereNothingCanStartAndItCanBeRunAgain) {
                                          "--latest",
                                          "--target-dir",
                                          target(),
-                                         "--force"};
+                                         "--force",
+                                         "--yes"};
   int interrupted = 0;
   for (int round = 0; round < 20; ++round) {
     auto process = must(Subprocess::start(argv));
@@ -310,7 +314,7 @@ TEST_F(RestoreTest, KilledAnywhereNothingCanStartAndItCanBeRunAgain) {
     }
   }
   RecordProperty("interrupted", interrupted);
-  const auto output = restore(with_start({"--latest", "--force"}));
+  const auto output = restore(with_start({"--latest", "--force", "--yes"}));
   EXPECT_EQ(output.status.exit_code, 0) << output.out << output.err << server_log();
   EXPECT_EQ(ask("SELECT string_agg(i::text, ',') FROM t"), "1");
 }

@@ -250,8 +250,8 @@ Result<void> RestoreRun::make_undoable(const RestorePlan& plan) {
   return {};
 }
 
-// Nothing is replaced without --force (or --delta, --in-place, which ask for it), and with a person
-// there not without a "yes".
+// Nothing is replaced without --force (or --delta, --in-place, which ask for it), and not without
+// a "yes" either: of a person at a terminal, or --yes.
 Result<void> RestoreRun::confirm() const {
   const auto occupied = std::ranges::find_if(
       places_, [](const PlaceState& place) { return place.occupancy != Occupancy::kFree; });
@@ -261,7 +261,13 @@ Result<void> RestoreRun::confirm() const {
                fmt::format("{} holds {}", occupied->path.string(), occupied->description))
         .with_hint("--force replaces it; or choose another --target-dir");
   }
-  if (arguments_.yes || ::isatty(STDIN_FILENO) != 1) return {};
+  if (arguments_.yes) return {};
+  if (::isatty(STDIN_FILENO) != 1) {
+    return Error::invalid(fmt::format("what is in {} would be replaced; that is asked before, and "
+                                      "there is no terminal",
+                                      occupied->path.string()))
+        .with_hint("say --yes");
+  }
   const auto* what =
       rewrite_ ? "What differs in {} will be overwritten or deleted." : "{} will be deleted.";
   const bool yes = TRY(ask_yes(fmt::format(fmt::runtime(what), occupied->path.string())));
