@@ -12,7 +12,10 @@
 
 namespace pitr {
 
-static constexpr RetryPolicy kFirstContact{Milliseconds(200), Milliseconds(15'000), 0};
+static constexpr Milliseconds kStreamPatience = Seconds(20);
+static constexpr Milliseconds kStreamPollInterval{50};
+
+static constexpr RetryPolicy kFirstContact{Milliseconds(200), Milliseconds(5'000), 0};
 static constexpr Milliseconds kSuperviseInterval{2'000};
 
 static WalReceiverOptions receiver_options(const ClusterConfig& config, ClusterCounters& counters) {
@@ -308,10 +311,31 @@ Result<BackupManifest> ClusterService::run_backup(const BackupOptions& options,
   TeeObserver both(progress, observer);
   const auto request = TRY(backup_request(options, both));
   const auto opened = TRY(open_by_server(stop));
+  TRY(wait_for_stream(both, stop));
   log::info("cluster {}: {} backup started", config_.name,
             request.data_directory ? "local" : "remote");
   return take_base_backup(opened->archive.store(), opened->archive, opened->facts, request, clock_,
                           both, stop);
+}
+
+// A backup begins with a checkpoint, which may remove WAL that no slot holds yet, as after a
+// restore of the server. Where streaming is in trouble archive_command may still bring the WAL.
+Result<void> ClusterService::wait_for_stream(Observer& observer, std::stop_token stop) const {
+  const auto deadline = clock_.steady_now() + kStreamPatience;
+  bool is_told = false;
+  while (true) {
+    const auto now = status();
+    if (!now.receiver || now.receiver->state == WalReceiverState::kStreaming) return {};
+    if (!std::exchange(is_told, true)) observer.phase("waiting for WAL to stream", 0);
+    if (clock_.steady_now() > deadline) {
+      observer.warn(fmt::format("WAL isn't streamed{}; without it the backup won't be complete",
+                                now.receiver->last_error.empty()
+                                    ? std::string()
+                                    : " (" + now.receiver->last_error + ")"));
+      return {};
+    }
+    if (!sleep_for(kStreamPollInterval, stop)) return Error::cancelled("the backup was stopped");
+  }
 }
 
 Result<BackupManifest> ClusterService::take_backup(const BackupOptions& options, Observer& observer,

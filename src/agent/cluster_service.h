@@ -109,6 +109,7 @@ class ClusterService {
   void note_trouble(const Error& error);
   Result<BaseBackupRequest> backup_request(const BackupOptions& options, Observer& observer) const;
   BackupConfig backup_config() const;
+  Result<void> wait_for_stream(Observer& observer, std::stop_token stop) const;
   Result<BackupManifest> run_backup(const BackupOptions& options, BackupProgress& progress,
                                     Observer& observer, std::stop_token stop);
   std::shared_ptr<BackupProgress> begin_backup();

@@ -39,7 +39,9 @@ struct WalReceiverOptions {
   // The server is asked at each of those intervals. Without any word for so long it is gone.
   Milliseconds silence_timeout{60'000};
   Milliseconds first_reconnect_delay{200};
-  Milliseconds longest_reconnect_delay{30'000};
+  // A server that was restored comes without the slot, which holds its WAL only from when the
+  // receiver has made it.
+  Milliseconds longest_reconnect_delay{5'000};
   SegmentCounts* segment_counts = nullptr;  // where set, it outlives the receiver
 };
 
