@@ -14,7 +14,8 @@ void CommandLine::add_expire() {
       "The section \"retention\" of the configuration is the policy. A backup that goes is gone\n"
       "at once; what nobody needs any more is put into trash and deleted by a later run, after\n"
       "the grace. Backups and WAL that a running restore or backup needs stay until it is done.\n"
-      "Nothing is ever deleted but by this command. Something unreadable stops it.\n"
+      "Nothing is ever deleted but by this and by the agent's scheduled expiry. Something\n"
+      "unreadable stops it.\n"
       "The agent does it where one answers and has the same policy loaded; --dry-run only reads.");
 
   auto* retention = app_.add_subcommand("retention", "What a policy keeps");
