@@ -179,11 +179,45 @@ TEST_F(PlanTest, ImmediateEndsWithTheBackupAndLatestWithTheLastRecord) {
   wal_.commit(100, at(10));
   const auto last = wal_.filler(200);
   store_wal();
-  EXPECT_EQ(take(plan(TargetImmediate())).end, stop.end);
+  const auto immediate = take(plan(TargetImmediate()));
+  EXPECT_EQ(immediate.end, stop.end);
+  EXPECT_FALSE(immediate.last_kept);
+  ASSERT_TRUE(immediate.first_dropped);
+  EXPECT_EQ(immediate.first_dropped->xid, 100u);
   const auto found = take(plan(TargetLatest()));
   EXPECT_EQ(found.target_lsn, last.start);
   EXPECT_TRUE(found.inclusive);
   EXPECT_EQ(found.end, last.end);
+  EXPECT_FALSE(found.first_dropped);
+  EXPECT_FALSE(found.hole);
+}
+
+TEST_F(PlanTest, WhatImmediateDropsIsFoundInLaterSegmentsToo) {
+  back_up(0, 1);
+  for (int i = 0; i < 3; ++i) next_segment();
+  wal_.commit(100, at(10));
+  next_segment();
+  wal_.filler(100);
+  store_wal();
+  const auto found = take(plan(TargetImmediate()));
+  EXPECT_EQ(found.segments, (std::vector<SegmentRun>{{TimelineId(1), 1, 1}}));
+  ASSERT_TRUE(found.first_dropped);
+  EXPECT_EQ(found.first_dropped->xid, 100u);
+}
+
+TEST_F(PlanTest, AHoleBehindTheTargetIsNotTakenForTheEndOfWhatIsStored) {
+  back_up(0, 1);
+  next_segment();
+  next_segment();
+  wal_.commit(100, at(10));
+  store_wal(/*without=*/2);
+  for (const RestoreTarget& target :
+       {RestoreTarget(TargetImmediate()), RestoreTarget(TargetLsn{backups_[0].stop_lsn})}) {
+    const auto found = take(plan(target));
+    EXPECT_FALSE(found.first_dropped);
+    ASSERT_TRUE(found.hole);
+    EXPECT_LE(*found.hole, wal_.options().segment_size.start_of(2));
+  }
 }
 
 // Timeline 2 leaves timeline 1 in the middle of segment 2; both go on.

@@ -30,6 +30,7 @@ class PlanText {
                        wal::is_commit(xact.kind) ? "committed" : "rolled back", time(xact.time),
                        to_string(xact.start));
   }
+  std::string dropped() const;
   void add_target();
   void add_timeline();
   void add_wal();
@@ -42,16 +43,23 @@ class PlanText {
   std::string text_;
 };
 
+std::string PlanText::dropped() const {
+  if (plan_.first_dropped) return "from " + xact(*plan_.first_dropped);
+  if (!plan_.hole) return "nothing that is stored";
+  return fmt::format("whatever is stored behind {}, where WAL is missing or damaged",
+                     to_string(*plan_.hole));
+}
+
 void PlanText::add_target() {
   line("target",
        view_.given_time ? fmt::format("time {}", *view_.given_time) : to_string(plan_.target));
   line("stops", fmt::format("{} the record at {}, so that WAL ends at {}",
                             plan_.inclusive ? "after" : "before", to_string(plan_.target_lsn),
                             to_string(plan_.end)));
-  line("keeps", plan_.last_kept ? "last " + xact(*plan_.last_kept)
-                                : std::string("no commit since the backup began"));
-  line("drops", plan_.first_dropped ? "from " + xact(*plan_.first_dropped)
-                                    : std::string("nothing that is stored"));
+  line("keeps", plan_.last_kept
+                    ? "last " + xact(*plan_.last_kept)
+                    : std::string("what was committed before the backup began, and none since"));
+  line("drops", dropped());
   for (const auto& commit : plan_.cut_off.commits) line("", "cut off: " + xact(commit));
 }
 
@@ -188,6 +196,7 @@ json plan_json(const RestorePlan& plan) {
           {"end", to_string(plan.end)},
           {"last_kept", optional_xact(plan.last_kept)},
           {"first_dropped", optional_xact(plan.first_dropped)},
+          {"hole", plan.hole ? json(to_string(*plan.hole)) : json()},
           {"cut_off",
            {{"count", plan.cut_off.count},
             {"is_lower_bound", plan.cut_off.is_lower_bound},

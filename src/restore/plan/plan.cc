@@ -115,14 +115,10 @@ Result<CoveredWal> Planner::cover(const TimelineHistory& history, const BackupMa
 EnoughWal Planner::enough_for_target(const BackupManifest& backup) const {
   const auto size = sources_.archive.segment_size();
   const auto stop = backup.stop_lsn;
-  if (std::holds_alternative<TargetImmediate>(request_.target)) {
-    return [stop](const WalCoverage& coverage) {
-      return Lsn((coverage.end.value() + 7) & ~7ull) >= stop;
-    };
-  }
   const auto* time = std::get_if<TargetTime>(&request_.target);
   const auto* lsn = std::get_if<TargetLsn>(&request_.target);
-  if (!time && !lsn) return CoveredWal::goes_on_to_the_end;
+  const bool is_immediate = std::holds_alternative<TargetImmediate>(request_.target);
+  if (!time && !lsn && !is_immediate) return CoveredWal::goes_on_to_the_end;
   const auto behind = size.number_of(lsn ? std::max(lsn->lsn, stop) : stop);
   const auto latest = time ? std::optional(time->time) : std::nullopt;
   return [behind, latest, last = std::uint64_t{0}](const WalCoverage& coverage) mutable {
@@ -249,6 +245,7 @@ Result<void> Planner::set_transactions(RestorePlan& plan, CoveredWal& wal) {
     auto told = TRY(or_warning(std::move(next), plan.warnings));
     if (told) plan.first_dropped = std::move(*told);
   }
+  if (!plan.first_dropped && !wal.is_bounded() && wal.has_gap()) plan.hole = wal.end();
   if (wal.damage()) {
     plan.warnings.push_back(
         fmt::format("WAL behind the target is damaged; nothing after {} can be "

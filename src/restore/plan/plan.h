@@ -71,6 +71,8 @@ struct RestorePlan {
 
   std::optional<wal::XactEnd> last_kept = {};  // the last commit that is kept; none since wal_start
   std::optional<wal::XactEnd> first_dropped = {};  // the commit or abort that comes next, if stored
+  // Where none is known but WAL behind a hole, or behind damage, is: the hole's begin.
+  std::optional<Lsn> hole = {};
   CutOffCommits cut_off = {};
   std::vector<std::string> notes = {};
   std::vector<std::string> warnings = {};
