@@ -220,66 +220,6 @@ TEST_F(PlanTest, AHoleBehindTheTargetIsNotTakenForTheEndOfWhatIsStored) {
   }
 }
 
-// Timeline 2 leaves timeline 1 in the middle of segment 2; both go on.
-class BranchTest : public PlanTest {
- protected:
-  BranchTest() {
-    back_up(0, 1);
-    before_ = wal_.commit(100, at(10));
-    next_segment();
-    shared_ = wal_.commit(101, at(20));
-    branch_ = wal_;
-    switch_point_ = branch_.position();
-    branch_.switch_timeline(TimelineId(2), at(50));
-    on_two_ = branch_.commit(102, at(60));
-    branch_.filler(4000);
-    branch_.switch_segment();
-    branch_.commit(103, at(70));
-    on_one_ = wal_.commit(102, at(30));
-    wal_.commit(103, at(40));
-    store_wal();
-    store_wal(branch_, TimelineId(2), 2);
-    const auto history =
-        fmt::format("1\t{}\tno recovery target specified\n", to_string(switch_point_));
-    take(archive_.put_file("00000002.history", as_bytes(history)));
-  }
-
-  WalBuilder branch_;
-  BuiltRecord before_, shared_, on_one_, on_two_;
-  Lsn switch_point_;
-};
-
-TEST_F(BranchTest, TheNewestTimelineIsTakenUnlessAnotherIsAskedFor) {
-  auto found = take(plan(TargetTime{at(65)}));
-  EXPECT_EQ(found.timeline(), TimelineId(2));
-  EXPECT_EQ(found.last_kept->start, on_two_.start);
-  EXPECT_EQ(found.segments,
-            (std::vector<SegmentRun>{{TimelineId(1), 1, 1}, {TimelineId(2), 2, 3}}));
-  EXPECT_EQ(found.timelines.size(), 2u);
-  EXPECT_EQ(found.warnings.size(), 0u);
-
-  found = take(plan(TargetTime{at(35)}, TimelineId(1)));
-  EXPECT_EQ(found.last_kept->start, on_one_.start);
-  EXPECT_EQ(found.segments, (std::vector<SegmentRun>{{TimelineId(1), 1, 2}}));
-}
-
-TEST_F(BranchTest, ATimeThatOnlyTheParentHasIsWarnedAbout) {
-  const auto found = take(plan(TargetTime{at(35)}));
-  EXPECT_EQ(found.timeline(), TimelineId(2));
-  EXPECT_EQ(found.target_lsn, on_two_.start);
-  EXPECT_EQ(found.last_kept->start, shared_.start);
-  ASSERT_EQ(found.warnings.size(), 1u);
-  EXPECT_THAT(found.warnings[0], HasSubstr("add --timeline 1"));
-}
-
-TEST_F(BranchTest, ATargetOfTheOldTimelineMayLieInTheNewOnesSegment) {
-  const auto found = take(plan(TargetTime{at(15)}));
-  EXPECT_EQ(found.target_lsn, shared_.start);
-  EXPECT_LT(found.target_lsn, switch_point_);
-  EXPECT_EQ(found.segments,
-            (std::vector<SegmentRun>{{TimelineId(1), 1, 1}, {TimelineId(2), 2, 2}}));
-}
-
 TEST_F(PlanTest, UnknownTimelinesAndMissingBackupsAreRefused) {
   EXPECT_EQ(refusal(TargetLatest()).kind(), ErrorKind::kNotFound);
   back_up(0, 1);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "programs/terminal_progress.h"
@@ -45,7 +46,13 @@ class PlanText {
 
 std::string PlanText::dropped() const {
   if (plan_.first_dropped) return "from " + xact(*plan_.first_dropped);
-  if (!plan_.hole) return "nothing that is stored";
+  const bool leaves_some = std::ranges::any_of(
+      plan_.timelines, [](const StoredTimeline& other) { return other.left_behind.has_value(); });
+  if (!plan_.hole) {
+    return leaves_some ? fmt::format("nothing of timeline {}; of others see below",
+                                     to_string(plan_.timeline()))
+                       : "nothing that is stored";
+  }
   return fmt::format("whatever is stored behind {}, where WAL is missing or damaged",
                      to_string(*plan_.hole));
 }
@@ -159,21 +166,26 @@ json optional_xact(const std::optional<wal::XactEnd>& xact) {
   return xact ? to_json(*xact) : json();
 }
 
-json plan_json(const RestorePlan& plan) {
+json timelines_json(const RestorePlan& plan) {
   json timelines = json::array();
   for (const auto& stored : plan.timelines) {
     json one = {{"timeline", stored.timeline.value()}, {"begin", to_string(stored.begin)}};
     one["parent"] = stored.parent ? json(stored.parent->value()) : json();
     one["newest_transaction"] = stored.newest_xact ? json(to_string(*stored.newest_xact)) : json();
+    one["left_behind"] = optional_xact(stored.left_behind);
     timelines.push_back(std::move(one));
   }
+  return timelines;
+}
+
+json plan_json(const RestorePlan& plan) {
   json cut_off = json::array();
   for (const auto& commit : plan.cut_off.commits) cut_off.push_back(to_json(commit));
   const auto& first = plan.segments.front();
   const auto& last = plan.segments.back();
   return {{"target", to_string(plan.target)},
           {"timeline", plan.timeline().value()},
-          {"timelines", std::move(timelines)},
+          {"timelines", timelines_json(plan)},
           {"backup",
            {{"id", plan.backup.id.text()},
             {"label", plan.backup.label},

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "restore/plan/covered_wal.h"
+#include "restore/plan/other_timelines.h"
 #include "restore/plan/target_search.h"
 #include "restore/plan/timeline_choice.h"
 
@@ -18,6 +19,7 @@ constexpr Microseconds kSuspiciousSkew{1'000'000};
 // So many segments behind the first that holds something later are looked at, for what the plan
 // tells of: commits that are cut off, and what is dropped.
 constexpr std::uint64_t kSegmentsBehind = 64;
+constexpr std::size_t kMostTimelinesTried = 8;
 
 struct Candidate {
   BackupManifest backup;
@@ -46,7 +48,7 @@ class Planner {
   Result<void> set_positions(RestorePlan& plan, CoveredWal& wal);
   Result<void> set_transactions(RestorePlan& plan, CoveredWal& wal);
   Result<void> find_cut_offs(RestorePlan& plan, CoveredWal& wal);
-  Result<void> add_remarks(RestorePlan& plan);
+  void add_remarks(RestorePlan& plan) const;
 
   const PlanSources& sources_;
   const PlanRequest& request_;
@@ -289,7 +291,7 @@ Result<void> Planner::find_cut_offs(RestorePlan& plan, CoveredWal& wal) {
   return {};
 }
 
-Result<void> Planner::add_remarks(RestorePlan& plan) {
+void Planner::add_remarks(RestorePlan& plan) const {
   const auto& backup = plan.backup;
   if (backup.checksum_failure_count > 0) {
     plan.warnings.push_back(
@@ -300,23 +302,7 @@ Result<void> Planner::add_remarks(RestorePlan& plan) {
                         : fmt::format("{}, block {}", backup.checksum_failures.front().path,
                                       backup.checksum_failures.front().block)));
   }
-  const auto* target = std::get_if<TargetTime>(&plan.target);
-  const Lsn begin = plan.history.begin_of(plan.timeline()).value_or(Lsn());
-  const bool ends_at_branch = !plan.last_kept || plan.last_kept->start < begin;
-  if (target && !plan.history.ancestors().empty() && ends_at_branch && plan.end >= begin) {
-    // Only advice: what cannot be read on a timeline that isn't followed does no harm.
-    const auto goes_on = parent_goes_on_until(sources_, plan.history, target->time);
-    if (goes_on.has_value() && *goes_on) {
-      const auto until = *goes_on;
-      const auto parent = plan.history.ancestors().back().timeline;
-      plan.warnings.push_back(fmt::format(
-          "timeline {} left timeline {} at {}, and timeline {} has transactions of its own up to "
-          "{} at least: if that is what you want, add --timeline {}",
-          to_string(plan.timeline()), to_string(parent), to_string(begin), to_string(parent),
-          to_string(*until), to_string(parent)));
-    }
-  }
-  return {};
+  tell_what_is_left_behind(sources_, plan);
 }
 
 Result<RestorePlan> Planner::make() {
@@ -338,8 +324,23 @@ Result<RestorePlan> Planner::make() {
   TRY(set_positions(plan, candidate.wal));
   TRY(set_transactions(plan, candidate.wal));
   TRY(find_cut_offs(plan, candidate.wal));
-  TRY(add_remarks(plan));
+  add_remarks(plan);
   return plan;
+}
+
+// What cannot be reached as it was asked for, but can on another stored timeline; the newest of
+// these that does. Trying costs a plan.
+std::optional<TimelineId> timeline_that_reaches(const PlanSources& sources, PlanRequest request) {
+  auto timelines = sources.archive.timelines().value_or(std::vector<TimelineId>());
+  if (timelines.size() < 2) return std::nullopt;
+  if (std::erase(timelines, request.timeline.value_or(timelines.back())) == 0) return std::nullopt;
+  std::ranges::reverse(timelines);
+  if (timelines.size() > kMostTimelinesTried) timelines.resize(kMostTimelinesTried);
+  for (const auto timeline : timelines) {
+    request.timeline = timeline;
+    if (Planner(sources, request).make().has_value()) return timeline;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -351,7 +352,15 @@ std::uint64_t RestorePlan::segment_count() const {
 }
 
 Result<RestorePlan> make_plan(const PlanSources& sources, const PlanRequest& request) {
-  return Planner(sources, request).make();
+  auto plan = Planner(sources, request).make();
+  if (plan.has_value()) return plan;
+  const auto& error = plan.error();
+  if (error.kind() != ErrorKind::kInvalid && error.kind() != ErrorKind::kNotFound) return plan;
+  const auto other = timeline_that_reaches(sources, request);
+  if (!other) return plan;
+  auto hint = fmt::format("timeline {0} reaches it: --timeline {0}", to_string(*other));
+  if (!error.hint().empty()) hint += "; otherwise: " + error.hint();
+  return std::move(plan).error().with_hint(std::move(hint));
 }
 
 }  // namespace pitr

@@ -5,7 +5,8 @@
 // The guarantee: PostgreSQL gets one exact LSN on an explicit timeline, every segment up to it is
 // stored without a hole, and the state there is the one that was asked for. What cannot be
 // guaranteed is refused: kInvalid where something else is possible (the hint says what), kNotFound
-// for backups, timelines and restore points that aren't there, kCorrupt for damage.
+// for backups, timelines and restore points that aren't there, kCorrupt for damage. Where another
+// stored timeline reaches what this one doesn't, the hint names it.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,9 @@ struct StoredTimeline {
   TimelineId timeline;
   std::optional<TimelineId> parent;
   Lsn begin;                             // where it left its parent; 0 for the first
-  std::optional<Timestamp> newest_xact;  // the latest commit or abort that facts know of
+  std::optional<Timestamp> newest_xact;  // its latest commit or abort, in the last segment too
+  // The first transaction that it has of its own and that whoever asked for the target may mean.
+  std::optional<wal::XactEnd> left_behind = {};
 };
 
 // Segments [first, last] come from this timeline's files.

@@ -6,52 +6,9 @@
 #include <algorithm>
 
 #include "repository/wal/wal_coverage.h"
-#include "restore/plan/covered_wal.h"
+#include "restore/plan/other_timelines.h"
 
 namespace pitr {
-
-namespace {
-
-// The newest transaction is looked for in this many segments before the end.
-constexpr std::uint64_t kSegmentsBack = 256;
-// That the parent goes on shows in its first segments behind the branch.
-constexpr std::size_t kSegmentsOfParent = 8;
-
-Result<std::optional<Timestamp>> newest_xact(const PlanSources& sources, TimelineId timeline) {
-  const auto newest = TRY(sources.archive.newest_segment(timeline));
-  if (!newest) return std::optional<Timestamp>();
-  const auto first = newest->number > kSegmentsBack ? newest->number - kSegmentsBack : 0;
-  const auto facts = TRY(sources.facts.range(timeline, first, newest->number));
-  std::optional<Timestamp> latest;
-  for (const auto& one : facts) {
-    if (one.has_xacts()) latest = std::max(latest.value_or(one.max_xact_time), one.max_xact_time);
-  }
-  return latest;
-}
-
-Result<StoredTimeline> describe(const PlanSources& sources, TimelineId timeline) {
-  StoredTimeline stored;
-  stored.timeline = timeline;
-  auto history = stored_history(sources.archive, timeline);
-  if (history.has_value()) {
-    const auto& ancestors = history->ancestors();
-    if (!ancestors.empty()) stored.parent = ancestors.back().timeline;
-    stored.begin = history->begin_of(timeline).value_or(Lsn());
-  } else if (history.error().kind() != ErrorKind::kNotFound &&
-             history.error().kind() != ErrorKind::kCorrupt) {
-    return std::move(history).error();
-  }
-  // Only told of: what is damaged there counts where it's needed.
-  const auto newest = newest_xact(sources, timeline);
-  if (newest.has_value()) {
-    stored.newest_xact = *newest;
-  } else if (newest.error().kind() != ErrorKind::kCorrupt) {
-    return newest.error();
-  }
-  return stored;
-}
-
-}  // namespace
 
 Result<TimelineChoice> choose_timeline(const PlanSources& sources,
                                        std::optional<TimelineId> wanted) {
@@ -77,29 +34,10 @@ Result<TimelineChoice> choose_timeline(const PlanSources& sources,
   }
   TimelineChoice choice{TRY(std::move(history)), {}};
   for (const auto timeline : timelines) {
-    auto stored = TRY(describe(sources, timeline));
+    auto stored = TRY(describe_timeline(sources, timeline));
     choice.stored.push_back(stored);
   }
   return choice;
-}
-
-Result<std::optional<Timestamp>> parent_goes_on_until(const PlanSources& sources,
-                                                      const TimelineHistory& history,
-                                                      Timestamp time) {
-  std::optional<Timestamp> latest;
-  if (history.ancestors().empty()) return latest;
-  const auto& parent = history.ancestors().back();
-  const auto parent_history = TRY(stored_history(sources.archive, parent.timeline));
-  auto wal =
-      TRY(CoveredWal::open(sources.archive, sources.facts, parent_history, parent.switch_point));
-  TRY(wal.visit_xacts(
-      parent.switch_point,
-      [&](const wal::SegmentFacts& facts) { return facts.min_xact_time <= time; },
-      kSegmentsOfParent,
-      [&](const wal::XactEnd& xact) {
-        if (xact.time <= time) latest = std::max(latest.value_or(xact.time), xact.time);
-      }));
-  return latest;
 }
 
 }  // namespace pitr

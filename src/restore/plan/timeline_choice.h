@@ -19,11 +19,4 @@ struct TimelineChoice {
 Result<TimelineChoice> choose_timeline(const PlanSources& sources,
                                        std::optional<TimelineId> wanted);
 
-// A transaction that ended at or before `time` on the parent, behind the point where `history`'s
-// own timeline left it: whoever asks for that time may mean the parent. The first
-// segments behind that point are looked at.
-Result<std::optional<Timestamp>> parent_goes_on_until(const PlanSources& sources,
-                                                      const TimelineHistory& history,
-                                                      Timestamp time);
-
 }  // namespace pitr
