@@ -84,7 +84,8 @@ class PlanTest : public testing::Test {
 
   Result<RestorePlan> plan(RestoreTarget target, std::optional<TimelineId> timeline = {},
                            std::optional<BackupId> backup = {}) {
-    return make_plan({archive_, facts_, backups_}, {std::move(target), timeline, backup});
+    return make_plan({archive_, facts_, backups_, plan_clock_},
+                     {std::move(target), timeline, backup, zone_});
   }
   Error refusal(RestoreTarget target, std::optional<TimelineId> timeline = {}) {
     auto planned = plan(std::move(target), timeline);
@@ -98,7 +99,20 @@ class PlanTest : public testing::Test {
     take(facts_.put_watermark({wal_.options().timeline, lsn, at(second)}));
   }
 
+  // When a plan is made: long after all that is stored, if a test doesn't say otherwise.
+  class PlanClock final : public Clock {
+   public:
+    Timestamp now() const override { return now_; }
+    SteadyTime steady_now() const override { return {}; }
+    void set(Timestamp now) { now_ = now; }
+
+   private:
+    Timestamp now_ = at(1e6);
+  };
+
   SystemClock clock_;
+  PlanClock plan_clock_;
+  std::string zone_;
   MemoryStorage storage_;
   WalBuilder wal_;
   std::unique_ptr<Repository> repository_;

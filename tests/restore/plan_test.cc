@@ -6,6 +6,7 @@ namespace pitr::test {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 TEST_F(PlanTest, ATimeBetweenCommitsEndsBeforeTheFirstLaterOne) {
   back_up(0, 1);
@@ -98,6 +99,68 @@ TEST_F(PlanTest, ATimeBehindAllCommitsNeedsAWatermarkThatIsReached) {
   set_watermark(last.end + 4096, 20);
   EXPECT_THAT(refusal(TargetTime{at(15)}).message(), HasSubstr("WAL is missing"));
   EXPECT_THAT(refusal(TargetLatest()).message(), HasSubstr("WAL is missing"));
+}
+
+// What a hint offers keeps the last commit, or says that it doesn't.
+TEST_F(PlanTest, AHintForATimeThatIsTooLateSaysWhatBecomesOfTheLastCommit) {
+  back_up(0, 1);
+  auto error = (store_wal(), refusal(TargetTime{at(15)}));
+  EXPECT_THAT(error.message(), HasSubstr("no transaction is stored since the backup began, and"));
+  EXPECT_EQ(error.hint(), "--latest restores all that is stored");
+  take(archive_.remove_tails({TimelineId(1), 1}));
+  wal_.commit(100, at(10));
+  store_wal();
+  error = refusal(TargetTime{at(15)});
+  EXPECT_THAT(error.message(), HasSubstr("the last transaction stored is of " + to_string(at(10))));
+  EXPECT_THAT(error.hint(), HasSubstr("--latest restores all that is stored"));
+  EXPECT_THAT(error.hint(), HasSubstr("has to be before that, and leaves this transaction out"));
+  EXPECT_THAT(refusal(TargetTime{at(15)}, TimelineId(1)).hint(),
+              HasSubstr("--latest --timeline 1 restores"));
+
+  set_watermark(wal_.position(), 12);
+  error = refusal(TargetTime{at(15)});
+  EXPECT_THAT(error.hint(), HasSubstr(to_string(at(12)) +
+                                      " is the last time that can be reached "
+                                      "exactly, with the last transaction, of " +
+                                      to_string(at(10))));
+  EXPECT_EQ(take(plan(TargetTime{at(12)})).last_kept->xid, 100u);
+  EXPECT_EQ(take(plan(TargetTime{at(10)})).last_kept->xid, 100u);
+}
+
+TEST_F(PlanTest, AMomentOfJustNowMayBeReachedSomeSecondsLater) {
+  back_up(0, 1);
+  wal_.commit(100, at(10));
+  store_wal();
+  set_watermark(wal_.position(), 200);
+  plan_clock_.set(at(210));
+  const auto error = refusal(TargetTime{at(205)});
+  EXPECT_EQ(error.kind(), ErrorKind::kTransient);
+  EXPECT_THAT(error.hint(), HasSubstr("try again in some seconds"));
+  // A clock that is hours behind or a little ahead, but the watermark is near.
+  plan_clock_.set(at(-9000));
+  EXPECT_EQ(refusal(TargetTime{at(205)}).kind(), ErrorKind::kTransient);
+  plan_clock_.set(at(500));
+  EXPECT_EQ(refusal(TargetTime{at(205)}).kind(), ErrorKind::kTransient);
+  // Nothing moves any more, or the time is still far away.
+  plan_clock_.set(at(900));
+  EXPECT_EQ(refusal(TargetTime{at(205)}).kind(), ErrorKind::kInvalid);
+  plan_clock_.set(at(210));
+  EXPECT_EQ(refusal(TargetTime{at(300)}).kind(), ErrorKind::kInvalid);
+  // What is missing is more than the watermark.
+  set_watermark(wal_.position() + 4096, 201);
+  EXPECT_EQ(refusal(TargetTime{at(205)}).kind(), ErrorKind::kInvalid);
+}
+
+TEST_F(PlanTest, TimesAreSaidInTheZoneOfThePlan) {
+  back_up(0, 1);
+  wal_.commit(100, at(10));
+  store_wal();
+  zone_ = "Europe/Berlin";
+  const auto error = refusal(TargetTime{at(15)});
+  EXPECT_THAT(error.message(), HasSubstr("time 2026-03-01 13:00:15.000000+01:00 lies behind"));
+  EXPECT_THAT(error.hint(), HasSubstr("2026-03-01 13:00:10.000000+01:00"));
+  EXPECT_THAT(error.hint(), Not(HasSubstr("+00")));
+  EXPECT_THAT(refusal(TargetTime{at(0)}).hint(), HasSubstr("2026-03-01 13:00:01.000000+01:00"));
 }
 
 TEST_F(PlanTest, AHoleBeforeTheTargetIsNamedAndOneBehindItDoesNoHarm) {

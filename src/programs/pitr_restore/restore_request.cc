@@ -56,8 +56,8 @@ Result<AskedTarget> parse_target(const RestoreArguments& arguments) {
   return asked;
 }
 
-Result<PlanRequest> parse_request(const RestoreArguments& arguments, const RestoreTarget& target) {
-  PlanRequest request{target, std::nullopt, std::nullopt};
+Result<PlanRequest> parse_request(const RestoreArguments& arguments, const AskedTarget& asked) {
+  PlanRequest request{asked.target, std::nullopt, std::nullopt, asked.zone};
   if (arguments.timeline) {
     const auto id = TRY(parse_number<std::uint32_t>(*arguments.timeline, "a timeline"));
     request.timeline = TimelineId(id);

@@ -18,7 +18,7 @@ struct AskedTarget {
 };
 
 Result<AskedTarget> parse_target(const RestoreArguments& arguments);
-Result<PlanRequest> parse_request(const RestoreArguments& arguments, const RestoreTarget& target);
+Result<PlanRequest> parse_request(const RestoreArguments& arguments, const AskedTarget& asked);
 Result<std::vector<TablespaceMapping>> parse_mappings(const std::vector<std::string>& texts);
 // The incarnation that the name stands for now, or the one asked for.
 Result<IncarnationStore> open_incarnation(Repository& repository, const RestoreArguments& arguments,

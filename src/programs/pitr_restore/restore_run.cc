@@ -313,7 +313,7 @@ RestoreView RestoreRun::view(const RestorePlan& plan) const {
 
 Result<int> RestoreRun::run() {
   TRY(open());
-  auto request = TRY(parse_request(arguments_, asked_.target));
+  auto request = TRY(parse_request(arguments_, asked_));
   const auto store = TRY(open_incarnation(access_->repository(), arguments_, cluster_->name));
   WalArchive archive(store);
   FactsStore facts(store);

@@ -164,7 +164,8 @@ Result<std::optional<wal::XactEnd>> first_left_behind(const PlanSources& sources
   return first;
 }
 
-static std::string what_is_left_behind(const RestorePlan& plan, const StoredTimeline& other) {
+static std::string what_is_left_behind(const RestorePlan& plan, const StoredTimeline& other,
+                                       const PlanWords& words) {
   const auto& first = *other.left_behind;
   const auto id = to_string(other.timeline);
   auto text = fmt::format("timeline {} has transactions of its own, ", id);
@@ -172,16 +173,17 @@ static std::string what_is_left_behind(const RestorePlan& plan, const StoredTime
     return text + fmt::format(
                       "and one of them is {} too, of {}: if you mean that one, add "
                       "--timeline {}",
-                      first.xid, to_string(first.time), id);
+                      first.xid, words.time(first.time), id);
   }
   const auto last = std::max(other.newest_xact.value_or(first.time), first.time);
   return text + fmt::format(
                     "from {} to {}, which are not part of timeline {}: if you want "
                     "them, add --timeline {}",
-                    to_string(first.time), to_string(last), to_string(plan.timeline()), id);
+                    words.time(first.time), words.time(last), to_string(plan.timeline()), id);
 }
 
-void tell_what_is_left_behind(const PlanSources& sources, RestorePlan& plan) {
+void tell_what_is_left_behind(const PlanSources& sources, const PlanWords& words,
+                              RestorePlan& plan) {
   for (auto& other : plan.timelines) {
     if (other.timeline == plan.timeline()) continue;
     auto first = first_left_behind(sources, plan.history, other.timeline, plan.target);
@@ -196,7 +198,7 @@ void tell_what_is_left_behind(const PlanSources& sources, RestorePlan& plan) {
     other.left_behind = *first;
     if (!other.left_behind) continue;
     auto& told = plan.timeline_was_given ? plan.notes : plan.warnings;
-    told.push_back(what_is_left_behind(plan, other));
+    told.push_back(what_is_left_behind(plan, other, words));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "restore/plan/plan.h"
+#include "restore/plan/plan_words.h"
 
 namespace pitr {
 
@@ -22,6 +23,7 @@ Result<std::optional<wal::XactEnd>> first_left_behind(const PlanSources& sources
 
 // Fills in left_behind of the plan's timelines, and warns of each that has some; a note where the
 // timeline was asked for.
-void tell_what_is_left_behind(const PlanSources& sources, RestorePlan& plan);
+void tell_what_is_left_behind(const PlanSources& sources, const PlanWords& words,
+                              RestorePlan& plan);
 
 }  // namespace pitr

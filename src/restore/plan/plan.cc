@@ -6,6 +6,7 @@
 
 #include "restore/plan/covered_wal.h"
 #include "restore/plan/other_timelines.h"
+#include "restore/plan/plan_words.h"
 #include "restore/plan/target_search.h"
 #include "restore/plan/timeline_choice.h"
 
@@ -30,7 +31,7 @@ struct Candidate {
 class Planner {
  public:
   Planner(const PlanSources& sources, const PlanRequest& request)
-      : sources_(sources), request_(request) {}
+      : sources_(sources), request_(request), words_{request.zone, request.timeline} {}
 
   Result<RestorePlan> make();
 
@@ -52,6 +53,7 @@ class Planner {
 
   const PlanSources& sources_;
   const PlanRequest& request_;
+  const PlanWords words_;
   std::optional<Error> damage_;  // that kept a backup from reaching the target
 };
 
@@ -136,7 +138,7 @@ EnoughWal Planner::enough_for_target(const BackupManifest& backup) const {
 // Where damage keeps a target from being found, it's that which the operator has to know.
 Result<SearchResult> Planner::search(const BackupManifest& backup, CoveredWal& wal,
                                      const Result<std::optional<Watermark>>& watermark) {
-  TargetSearch search(backup, wal, watermark);
+  TargetSearch search(backup, wal, watermark, words_, sources_.clock.now());
   auto result = std::visit(search, request_.target);
   if (result.has_value() || !wal.damage()) return result;
   if (result.error().kind() != ErrorKind::kInvalid) return result;
@@ -155,7 +157,7 @@ Result<Candidate> Planner::find_candidate(const TimelineHistory& history,
     const auto* time = std::get_if<TargetTime>(&request_.target);
     if (time && backup.stop_time > time->time) {
       reasons.push_back(
-          fmt::format("backup {} ended at {}", backup.id.text(), to_string(backup.stop_time)));
+          fmt::format("backup {} ended at {}", backup.id.text(), words_.time(backup.stop_time)));
       continue;
     }
     auto wal = TRY(cover(history, backup));
@@ -182,11 +184,11 @@ Error Planner::out_of_reach(const TimelineHistory& history,
   if (std::holds_alternative<TargetTime>(request_.target)) {
     auto wal = cover(history, oldest);
     if (wal.has_value() && wal->end() >= oldest.stop_lsn) {
-      TargetSearch search(oldest, *wal, std::optional<Watermark>());
+      TargetSearch search(oldest, *wal, std::optional<Watermark>(), words_, sources_.clock.now());
       const auto earliest = search.earliest_time();
       if (earliest.has_value()) {
         hint = fmt::format("the earliest time that can be reached on timeline {} is {}",
-                           to_string(history.timeline()), to_string(*earliest));
+                           to_string(history.timeline()), words_.time(*earliest));
       }
     }
   } else if (std::holds_alternative<TargetLsn>(request_.target)) {
@@ -199,7 +201,7 @@ Error Planner::out_of_reach(const TimelineHistory& history,
                   : ErrorKind::kInvalid;
   if (damage_) kind = ErrorKind::kCorrupt;  // what isn't found may lie behind it
   return Error(kind, fmt::format(
-                         "{} cannot be reached from {}: {}", to_string(request_.target),
+                         "{} cannot be reached from {}: {}", words_.target(request_.target),
                          backups.size() == 1 ? "the only backup that could be used" : "any backup",
                          reasons.empty() ? "there is none" : reasons.back()))
       .with_hint(std::move(hint));
@@ -302,7 +304,7 @@ void Planner::add_remarks(RestorePlan& plan) const {
                         : fmt::format("{}, block {}", backup.checksum_failures.front().path,
                                       backup.checksum_failures.front().block)));
   }
-  tell_what_is_left_behind(sources_, plan);
+  tell_what_is_left_behind(sources_, words_, plan);
 }
 
 Result<RestorePlan> Planner::make() {

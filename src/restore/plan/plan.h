@@ -4,7 +4,8 @@
 //
 // The guarantee: PostgreSQL gets one exact LSN on an explicit timeline, every segment up to it is
 // stored without a hole, and the state there is the one that was asked for. What cannot be
-// guaranteed is refused: kInvalid where something else is possible (the hint says what), kNotFound
+// guaranteed is refused: kInvalid where something else is possible (the hint says what), kTransient
+// where all that lacks is word that a time of just now is complete (the agent brings it), kNotFound
 // for backups, timelines and restore points that aren't there, kCorrupt for damage. Where another
 // stored timeline reaches what this one doesn't, the hint names it.
 #pragma once
@@ -28,6 +29,7 @@ struct PlanRequest {
   // Not given: the newest timeline stored; for "immediate", the backup's own.
   std::optional<TimelineId> timeline;
   std::optional<BackupId> backup;  // not given: the newest one that can reach the target
+  std::string zone = {};           // in which times are said; empty: UTC
 };
 
 // A timeline that could have been chosen.
@@ -89,6 +91,7 @@ struct PlanSources {
   const WalArchive& archive;
   const FactsStore& facts;
   std::vector<BackupManifest> backups;  // published ones of this incarnation
+  const Clock& clock = SystemClock::shared();
 };
 
 Result<RestorePlan> make_plan(const PlanSources& sources, const PlanRequest& request);

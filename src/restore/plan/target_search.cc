@@ -12,15 +12,19 @@ bool is_beyond(const TargetTime& target, Timestamp time) {
   return target.inclusive ? time > target.time : time >= target.time;
 }
 
-std::string describe(const wal::XactEnd& xact) {
-  return fmt::format("the {} of transaction {} at {} ({})",
-                     wal::is_commit(xact.kind) ? "commit" : "abort", xact.xid,
-                     to_string(xact.start), to_string(xact.time));
-}
+// A watermark comes every five seconds from an agent that streams.
+constexpr Microseconds kSoon{60'000'000};
+constexpr Microseconds kOldest{600'000'000};  // of a watermark that may still move
 
 constexpr auto kEverySegment = [](const wal::SegmentFacts&) { return true; };
 
 }  // namespace
+
+std::string TargetSearch::describe(const wal::XactEnd& xact) const {
+  return fmt::format("the {} of transaction {} at {} ({})",
+                     wal::is_commit(xact.kind) ? "commit" : "abort", xact.xid,
+                     to_string(xact.start), words_.time(xact.time));
+}
 
 std::string TargetSearch::where_wal_ends() const {
   return fmt::format("WAL is stored without a hole up to {}: {}", to_string(wal_.end()),
@@ -31,7 +35,7 @@ std::string TargetSearch::where_wal_ends() const {
 Result<std::optional<std::string>> TargetSearch::why_too_early(const TargetTime& target) {
   if (backup_.stop_time > target.time) {
     return std::optional(
-        fmt::format("backup {} ended at {}", backup_.id.text(), to_string(backup_.stop_time)));
+        fmt::format("backup {} ended at {}", backup_.id.text(), words_.time(backup_.stop_time)));
   }
   const auto inside = TRY(wal_.first_xact(
       backup_.start_lsn, backup_.stop_lsn,
@@ -87,48 +91,83 @@ Result<std::optional<Timestamp>> TargetSearch::newest_xact_time() {
 // No stored commit is later than the time. That nothing is missing only the watermark can say.
 Result<SearchResult> TargetSearch::behind_all_commits(const TargetTime& target) {
   const auto watermark = TRY(watermark_);
-  const bool is_known = watermark && watermark->time >= target.time;
-  if (is_known && TRY(wal_.reaches(watermark->lsn))) {
+  const bool is_reached = watermark && TRY(wal_.reaches(watermark->lsn));
+  if (is_reached && watermark->time >= target.time) {
     return last_verified_record(
         fmt::format("no later commit is stored; the WAL is known to be complete until {}",
-                    to_string(watermark->time)));
+                    words_.time(watermark->time)));
   }
   const auto newest = TRY(newest_xact_time());
-  return why_not_complete(target, watermark, newest);
+  return why_not_complete(target, watermark, is_reached, newest);
+}
+
+// A time is reached exactly where a later transaction is stored, or where the watermark says that
+// there was none: so the last transaction's own time takes the watermark.
+std::string TargetSearch::what_is_possible(const std::optional<Watermark>& watermark,
+                                           std::optional<Timestamp> newest) const {
+  const auto latest = words_.option("--latest");
+  const bool is_usable = watermark && watermark->time >= newest.value_or(backup_.stop_time);
+  if (is_usable && watermark->time >= backup_.stop_time) {
+    return fmt::format("{} is the last time that can be reached exactly{}; {} restores the same",
+                       words_.time(watermark->time),
+                       newest ? ", with the last transaction, of " + words_.time(*newest) : "",
+                       latest);
+  }
+  if (!newest || *newest <= backup_.stop_time) return latest + " restores all that is stored";
+  return fmt::format(
+      "{} restores all that is stored, with the last transaction, of {}; a time that "
+      "is reached exactly has to be before that, and leaves this transaction out",
+      latest, words_.time(*newest));
+}
+
+// Of the server's clock and this one nobody knows how they differ; a watermark that is old by any
+// clock will not move.
+bool TargetSearch::may_come_soon(Timestamp target,
+                                 const std::optional<Watermark>& watermark) const {
+  const auto near = [&](Timestamp other) {
+    return target - other <= kSoon && other - target <= kSoon;
+  };
+  return near(now_) || (watermark && near(watermark->time) && now_ - watermark->time <= kOldest);
+}
+
+Error TargetSearch::not_known_yet(const TargetTime& target,
+                                  const std::optional<Watermark>& watermark,
+                                  std::optional<Timestamp> newest) const {
+  const auto last = newest
+                        ? fmt::format("the last transaction stored is of {}", words_.time(*newest))
+                        : std::string("no transaction is stored since the backup began");
+  const auto known = watermark
+                         ? "the WAL is known to be complete until " + words_.time(watermark->time)
+                         : std::string("nothing says that no later one is missing");
+  const auto message =
+      fmt::format("{} lies behind everything that is known to be complete: {}, and {}",
+                  words_.target(target), last, known);
+  const auto possible = what_is_possible(watermark, newest);
+  if (!may_come_soon(target.time, watermark)) return Error::invalid(message).with_hint(possible);
+  return Error::transient(message).with_hint(
+      "try again in some seconds: while the agent streams (pitr status says whether it does), that "
+      "moves on by itself. Or now: " +
+      possible);
 }
 
 Error TargetSearch::why_not_complete(const TargetTime& target,
-                                     const std::optional<Watermark>& watermark,
+                                     const std::optional<Watermark>& watermark, bool is_reached,
                                      std::optional<Timestamp> newest) const {
-  const auto possible =
-      newest && *newest > backup_.stop_time
-          ? fmt::format(
-                "--latest restores all that is there; the last time that can be reached "
-                "exactly is {}",
-                to_string(*newest - Microseconds(1)))
-          : std::string("--latest restores all that is there");
+  const auto wanted = words_.target(target);
   if (wal_.has_gap()) {
-    return Error::invalid(
-               fmt::format("WAL is missing before {}: {}", to_string(target), where_wal_ends()))
-        .with_hint(
-            fmt::format("up to the hole: --lsn {}{}", to_string(wal_.last_record()),
-                        newest ? ", or a time up to " + to_string(*newest - Microseconds(1)) : ""));
+    const bool holds_a_time = newest && *newest > backup_.stop_time;
+    return Error::invalid(fmt::format("WAL is missing before {}: {}", wanted, where_wal_ends()))
+        .with_hint(fmt::format(
+            "up to the hole: {}{}",
+            words_.option(fmt::format("--lsn {}", to_string(wal_.last_record()))),
+            holds_a_time ? ", with the last transaction there, of " + words_.time(*newest) +
+                               "; or a time before that, which leaves this transaction out"
+                         : ""));
   }
-  if (!watermark || watermark->time < target.time) {
-    return Error::invalid(
-               fmt::format(
-                   "{} lies behind everything that is known to be complete: the last "
-                   "commit stored is of {}, and {}",
-                   to_string(target), newest ? to_string(*newest) : "before the backup",
-                   watermark ? "the WAL is known to be complete until " + to_string(watermark->time)
-                             : "nothing says that no later one is missing"))
-        .with_hint(watermark && (!newest || watermark->time > *newest)
-                       ? fmt::format("{}, or {}", to_string(watermark->time), possible)
-                       : possible);
-  }
+  if (!watermark || is_reached) return not_known_yet(target, watermark, newest);
   return Error::invalid(fmt::format("WAL is missing before {}: there was more, up to {}, but {}",
-                                    to_string(target), to_string(watermark->lsn), where_wal_ends()))
-      .with_hint(possible);
+                                    wanted, to_string(watermark->lsn), where_wal_ends()))
+      .with_hint(what_is_possible(std::nullopt, newest));
 }
 
 // Nobody was told that an interrupted append is durable; but only a watermark could tell whether
@@ -228,13 +267,13 @@ Result<SearchResult> TargetSearch::operator()(const TargetName& target) {
   if (points.size() > 1) {
     std::string others;
     for (std::size_t i = 1; i < points.size() && i <= 10; ++i) {
-      others += fmt::format("; {} ({})", to_string(points[i].start), to_string(points[i].time));
+      others += fmt::format("; {} ({})", to_string(points[i].start), words_.time(points[i].time));
     }
     found.warnings.push_back(
         fmt::format("{} restore points are called \"{}\": the first behind the backup, at {} ({}), "
                     "is taken; others (--lsn chooses them){}",
                     points.size(), target.name, to_string(points.front().start),
-                    to_string(points.front().time), others));
+                    words_.time(points.front().time), others));
   }
   return SearchResult(std::move(found));
 }
@@ -256,8 +295,8 @@ Result<SearchResult> TargetSearch::operator()(const TargetLatest&) {
   if (watermark && is_all_there) is_all_there = TRY(wal_.reaches(watermark->lsn));
   if (!is_all_there) {
     return Error::invalid("WAL is missing before the latest that is stored: " + where_wal_ends())
-        .with_hint(fmt::format("--lsn {} restores what lies before the hole",
-                               to_string(wal_.last_record())));
+        .with_hint(words_.option(fmt::format("--lsn {}", to_string(wal_.last_record()))) +
+                   " restores what lies before the hole");
   }
   return last_verified_record("");
 }

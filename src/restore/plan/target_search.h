@@ -9,6 +9,7 @@
 #include "repository/wal/facts_store.h"
 #include "restore/plan/covered_wal.h"
 #include "restore/plan/plan.h"
+#include "restore/plan/plan_words.h"
 
 namespace pitr {
 
@@ -31,8 +32,12 @@ class TargetSearch {
   // watermark: of the history's own timeline.
   // An error in its place counts where the watermark is needed.
   TargetSearch(const BackupManifest& backup, CoveredWal& wal,
-               Result<std::optional<Watermark>> watermark)
-      : backup_(backup), wal_(wal), watermark_(std::move(watermark)) {}
+               Result<std::optional<Watermark>> watermark, PlanWords words, Timestamp now)
+      : backup_(backup),
+        wal_(wal),
+        watermark_(std::move(watermark)),
+        words_(std::move(words)),
+        now_(now) {}
 
   Result<SearchResult> operator()(const TargetTime& target);
   Result<SearchResult> operator()(const TargetLsn& target);
@@ -47,7 +52,14 @@ class TargetSearch {
  private:
   Result<SearchResult> behind_all_commits(const TargetTime& target);
   Error why_not_complete(const TargetTime& target, const std::optional<Watermark>& watermark,
-                         std::optional<Timestamp> newest) const;
+                         bool is_reached, std::optional<Timestamp> newest) const;
+  Error not_known_yet(const TargetTime& target, const std::optional<Watermark>& watermark,
+                      std::optional<Timestamp> newest) const;
+  // What can be had instead: newest is the last transaction's time.
+  std::string what_is_possible(const std::optional<Watermark>& watermark,
+                               std::optional<Timestamp> newest) const;
+  bool may_come_soon(Timestamp target, const std::optional<Watermark>& watermark) const;
+  std::string describe(const wal::XactEnd& xact) const;
   Result<std::optional<std::string>> why_too_early(const TargetTime& target);
   Result<SearchResult> last_verified_record(std::string note);
   Result<std::optional<Timestamp>> newest_xact_time();
@@ -57,6 +69,8 @@ class TargetSearch {
   const BackupManifest& backup_;
   CoveredWal& wal_;
   Result<std::optional<Watermark>> watermark_;
+  PlanWords words_;
+  Timestamp now_;
 };
 
 }  // namespace pitr
