@@ -170,6 +170,26 @@ TEST_F(RestoreTest, PausesAndShutsDownAtTheTarget) {
   EXPECT_EQ(must(read_control_file(target())).state, ClusterState::kShutDownInRecovery);
 }
 
+TEST_F(RestoreTest, PausedBeforeADropTheTableIsLockedUntilThePromotionAsTheOutcomeSays) {
+  back_up();
+  const auto before = insert();
+  must(cluster_.sql("DROP TABLE t"));
+  repository_.catch_up(cluster_);
+  const auto paused = restore(with_start({"--timestamp", before.time, "--action", "pause"}));
+  EXPECT_EQ(paused.status.exit_code, 0) << paused.out << paused.err << server_log();
+  EXPECT_THAT(paused.out, HasSubstr("until SELECT pg_promote() opens it"));
+  EXPECT_THAT(paused.out, HasSubstr("just before a DROP TABLE that is the table"));
+
+  auto connection = must(Connection::open(
+      fmt::format("host={} port={} user=postgres dbname=postgres options='-c lock_timeout=500'",
+                  home_.path().string(), port_.port())));
+  const auto read = connection.query("SELECT count(*) FROM t");
+  ASSERT_FALSE(read.has_value());
+  EXPECT_THAT(read.error().message(), HasSubstr("lock timeout"));
+  ask("SELECT pg_promote()");
+  EXPECT_EQ(ask("SELECT count(*) FROM t"), "1");
+}
+
 TEST_F(RestoreTest, AServerStartedByHandFetchesItsWalWithoutAPrefetcher) {
   back_up();
   insert();

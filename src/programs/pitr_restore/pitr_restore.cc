@@ -57,7 +57,10 @@ void add_options(CLI::App& app, RestoreArguments& arguments) {
   const char* server = "The server";
   app.add_flag("--start", arguments.start, "Start it, wait for the target and compare")
       ->group(server);
-  app.add_option("--action", arguments.action, "At the target: promote, pause or shutdown")
+  app.add_option(
+         "--action", arguments.action,
+         "At the target: promote, pause or shutdown. Paused, what a transaction under way at "
+         "the target has locked (a DROP, say) can't be read before SELECT pg_promote()")
       ->capture_default_str()
       ->group(server);
   app.add_option("--port", arguments.port, "Default: as in its configuration")->group(server);

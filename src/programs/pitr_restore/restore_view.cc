@@ -14,6 +14,13 @@ namespace {
 
 using nlohmann::json;
 
+// Recovery holds the locks that it replayed until their transaction ends, and such a one never
+// does.
+constexpr std::string_view kPaused =
+    "It is read-only, until SELECT pg_promote() opens it. Before that, a query that reads what a\n"
+    "transaction under way at the target has locked (by DROP, ALTER, TRUNCATE, VACUUM FULL) waits\n"
+    "for ever: just before a DROP TABLE that is the table.\n";
+
 class PlanText {
  public:
   explicit PlanText(const RestoreView& view) : view_(view), plan_(view.plan) {}
@@ -265,6 +272,7 @@ std::string outcome_text(const RestoreView& view, const RestoreOutcome& outcome)
   if (!outcome.server) {
     text += fmt::format("Start the server on it; recovery ends at the target and then does: {}.\n",
                         to_string(view.action));
+    if (view.action == RecoveryAction::kPause) text += kPaused;
     return text;
   }
   const auto& server = *outcome.server;
@@ -277,7 +285,7 @@ std::string outcome_text(const RestoreView& view, const RestoreOutcome& outcome)
                         server.log_file.string());
   }
   if (server.reached && view.action == RecoveryAction::kPause) {
-    text += fmt::format("It is read-only. pg_promote() opens it; SELECT pg_promote();\n");
+    text += kPaused;
   }
   return text;
 }
