@@ -73,5 +73,32 @@ TEST_F(DamageTest, SwappedObjectsAreFoundOut) {
   }
 }
 
+TEST_F(DamageTest, TheErrorNamesTheNextStep) {
+  {
+    const Copy copy(*this);
+    const auto pack = copy.directory / objects("/pack/").front();
+    flip(pack, std::filesystem::file_size(pack) / 2);
+    const RestoreProgram program(copy.directory, repository_.key());
+    const auto output = program.run({"--latest", "--target-dir", home_ / "damaged-pack"});
+    EXPECT_EQ(output.status.exit_code, 5) << output.out << output.err;
+    EXPECT_THAT(output.err, testing::HasSubstr("hint: pitr verify names what is damaged"));
+    EXPECT_THAT(output.err, testing::HasSubstr("--backup takes another one"));
+  }
+  // The plan trusts facts: recovery meets it.
+  const Copy copy(*this);
+  const auto segment = segments(1).front();
+  flip(copy.directory / segment, std::filesystem::file_size(copy.directory / segment) / 2);
+  const RestoreProgram program(copy.directory, repository_.key());
+  RestoredServer server(cluster_);
+  EXPECT_EQ(server.restore(program, {"--latest"}).status.exit_code, 9) << server.story();
+  const auto name = Path(segment).filename().string();
+  const auto number = std::stoull(name.substr(name.size() - 8), nullptr, 16);
+  const auto good = to_string(repository_.store().segment_size().start_of(number));
+  const auto says = server.outcome()["server"]["says"].get<std::string>();
+  EXPECT_THAT(says, testing::HasSubstr("for want of WAL: " + name));
+  EXPECT_THAT(says, testing::HasSubstr("WAL is good up to " + good));
+  EXPECT_THAT(says, testing::HasSubstr("pitr verify names"));
+}
+
 }  // namespace
 }  // namespace pitr::test

@@ -17,6 +17,7 @@
 #include "config/load.h"
 #include "postgres/data_directory.h"
 #include "programs/exit_codes.h"
+#include "programs/pitr_restore/restore_advice.h"
 #include "programs/pitr_restore/restore_notice.h"
 #include "programs/pitr_restore/restore_recovery.h"
 #include "programs/pitr_restore/restore_request.h"
@@ -32,14 +33,6 @@ namespace pitr {
 namespace {
 
 constexpr unsigned kMostJobs = 8;
-
-Result<bool> ask_yes(std::string_view question) {
-  fmt::print(stderr, "{} Type \"yes\" to go on: ", question);
-  std::fflush(stderr);
-  char answer[16] = {};
-  if (!std::fgets(answer, sizeof answer, stdin)) return false;
-  return std::string_view(answer) == "yes\n";
-}
 
 class RestoreRun {
  public:
@@ -64,7 +57,6 @@ class RestoreRun {
   Result<void> make_undoable(const RestorePlan& plan);
   std::string undo_command(const BackupId& backup, TimelineId timeline) const;
   unsigned workers() const;
-  Result<void> confirm() const;
   Result<RestoreSummary> restore(const RestorePlan& plan, const RecoveryPlan& recovery,
                                  const IncarnationStore& store, std::stop_token stop);
   Result<ServerReport> start(const RecoveryPlan& recovery, const RestoreSummary& summary,
@@ -203,8 +195,10 @@ unsigned RestoreRun::workers() const {
 
 Result<void> RestoreRun::prepare_rewrite(const RestorePlan& plan, const IncarnationStore& store) {
   const auto places = rewrite_places(plan);
-  rewrite_ = TRY(in_place_ ? in_place_->prepare(plan, places, arguments_.dry_run, progress_)
-                           : prepare_delta(store, plan, places, arguments_.force, progress_));
+  rewrite_ =
+      TRY(in_place_
+              ? in_place_->prepare(plan, places, arguments_.dry_run, progress_)
+              : with_damage_hint(prepare_delta(store, plan, places, arguments_.force, progress_)));
   progress_.finish();
   if (!in_place_) return {};
   auto& view = rewrite_->view;
@@ -247,31 +241,6 @@ Result<void> RestoreRun::make_undoable(const RestorePlan& plan) {
             "nothing was touched; --no-safety goes on without one, and there is no undo then");
   }
   rewrite_->rewrite.journal.undo = undo_command(*taken, in_place_->cluster().timeline);
-  return {};
-}
-
-// Nothing is replaced without --force (or --delta, --in-place, which ask for it), and not without
-// a "yes" either: of a person at a terminal, or --yes.
-Result<void> RestoreRun::confirm() const {
-  const auto occupied = std::ranges::find_if(
-      places_, [](const PlaceState& place) { return place.occupancy != Occupancy::kFree; });
-  if (occupied == places_.end()) return {};
-  if (!arguments_.force && !rewrite_) {
-    return Error::conflict(
-               fmt::format("{} holds {}", occupied->path.string(), occupied->description))
-        .with_hint("--force replaces it; or choose another --target-dir");
-  }
-  if (arguments_.yes) return {};
-  if (::isatty(STDIN_FILENO) != 1) {
-    return Error::invalid(fmt::format("what is in {} would be replaced; that is asked before, and "
-                                      "there is no terminal",
-                                      occupied->path.string()))
-        .with_hint("say --yes");
-  }
-  const auto* what =
-      rewrite_ ? "What differs in {} will be overwritten or deleted." : "{} will be deleted.";
-  const bool yes = TRY(ask_yes(fmt::format(fmt::runtime(what), occupied->path.string())));
-  if (!yes) return Error::cancelled("nothing was touched");
   return {};
 }
 
@@ -325,7 +294,7 @@ Result<int> RestoreRun::run() {
     request.timeline = in_place_->own_timeline();
     follows_own_timeline_ = request.timeline.has_value();
   }
-  const auto plan = TRY(make_plan(sources, request));
+  const auto plan = TRY(with_damage_hint(make_plan(sources, request)));
   TRY(choose_places(plan));
   if (in_place_ || arguments_.delta) TRY(prepare_rewrite(plan, store));
 
@@ -336,7 +305,7 @@ Result<int> RestoreRun::run() {
     return kExitSuccess;
   }
   const auto lease = TRY(hold_for_restore(store, plan));
-  TRY(confirm());
+  TRY(confirm_replacing(places_, rewrite_.has_value(), arguments_));
   auto entry = audit_entry(plan);
   return AuditTrail(access_->repository(), clock_).run(std::move(entry), [&](auto& details) {
     auto result = carry_out(plan, store, *lease, details);
@@ -370,7 +339,7 @@ Result<int> RestoreRun::carry_out(const RestorePlan& plan, const IncarnationStor
   outcome.new_timeline = recovery.new_timeline;
   RestoreStop stop(*data_directory_);
   auto files = restore(plan, recovery, store, stop.token());
-  if (!files.has_value()) return stop.explained(std::move(files).error());
+  if (!files.has_value()) return stop.explained(with_damage_hint(std::move(files).error()));
   stop.files_are_done();
   outcome.files = std::move(files).value();
   if (arguments_.start) outcome.server = TRY(start(recovery, *outcome.files, stop.token()));

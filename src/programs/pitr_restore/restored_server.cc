@@ -67,6 +67,28 @@ class ServerLog {
     const auto lsn = Lsn::parse(stop_line_.substr(begin + 1, end - begin - 1));
     return lsn.has_value() ? std::optional(*lsn) : std::nullopt;
   }
+  // What restore_command said of the file for which recovery ended.
+  struct LostWal {
+    std::string file_name;
+    std::string complaint;
+  };
+  std::optional<LostWal> lost_wal() const {
+    constexpr std::string_view kLost = "could not restore file \"";
+    const auto at = text_.rfind(kLost);
+    if (at == std::string::npos) return std::nullopt;
+    const auto name = at + kLost.size();
+    LostWal lost{text_.substr(name, text_.find('"', name) - name), "its log doesn't say why"};
+    const auto before = std::string_view(text_).substr(0, at);
+    std::size_t last = 0;  // the small program's, or that of the one that it ran
+    for (const std::string_view program : {"\npitr-wal-get: ", "\npitr wal-get: "}) {
+      const auto said = before.rfind(program);
+      if (said == std::string_view::npos || said < last) continue;
+      last = said;
+      const auto words = before.substr(said + program.size());
+      lost.complaint = words.substr(0, words.find('\n'));
+    }
+    return lost;
+  }
   std::string last_lines(std::size_t count) const {
     auto begin = text_.size();
     for (; begin > 0 && count > 0; --begin) {
@@ -115,6 +137,7 @@ class RestoredServer {
   Result<void> compare_history(ServerReport& report) const;
   void ask_paused_server(ServerReport& report) const;
   ServerReport missed(std::string why) const;
+  std::string why_it_ended() const;
 
   const StartRequest& request_;
   const RecoveryPlan& plan_;
@@ -217,6 +240,26 @@ ServerReport RestoredServer::missed(std::string why) const {
   return report;
 }
 
+std::string RestoredServer::why_it_ended() const {
+  const auto log = "the end of its log:\n" + log_.last_lines(12);
+  const auto lost = log_.lost_wal();
+  if (!lost) return "the server ended before the target was reached; " + log;
+  std::string good;
+  const auto size = SegmentSize::from_bytes(plan_.segment_size_bytes);
+  if (size.has_value()) {
+    const auto segment = parse_segment_file_name(lost->file_name, *size);
+    if (segment.has_value()) {
+      good = fmt::format(" WAL is good up to {}, and a target before that can be reached.",
+                         to_string(size->start_of(segment->number)));
+    }
+  }
+  return fmt::format(
+      "the server ended before the target was reached, for want of WAL: {}.{} Where that is "
+      "damage, "
+      "pitr verify names all that is damaged, and which backups it touches; {}",
+      lost->complaint, good, log);
+}
+
 // The history file says where the new timeline began, and so where recovery ended.
 Result<void> RestoredServer::compare_history(ServerReport& report) const {
   const auto path = request_.data_directory / "pg_wal" / history_file_name(plan_.new_timeline);
@@ -298,7 +341,7 @@ Result<ServerReport> RestoredServer::run(std::stop_token stop) {
       const bool is_wanted =
           request_.action == RecoveryAction::kShutdown && !log_.stop_line().empty();
       if (is_wanted) break;
-      return missed("the server ended before the target was reached:\n" + log_.last_lines(12));
+      return missed(why_it_ended());
     }
     if (log_.has("insufficient parameter settings")) {
       return missed("recovery is paused: a setting is lower than it was on the primary:\n" +
