@@ -96,7 +96,7 @@ TEST(NotificationsTest, BackupsAndRestoresAreToldAndAHangingReceiverDelaysNobody
   const auto told = nlohmann::json::parse(team.of("restore_completed").front().body);
   EXPECT_EQ(told["details"]["backup"], backup);
   EXPECT_EQ(told["details"]["directory"], (site.home() / "copy").native());
-  const auto failed = restore("copy2", {"--start", "--bin-dir", "/nonexistent"});
+  const auto failed = restore("copy2", {"--start", "--set", "shared_buffers=nonsense"});
   EXPECT_NE(failed.status.exit_code, 0);
   EXPECT_EQ(other.of("restore_failure").size(), 1u) << failed.err;
   EXPECT_EQ(other.count(), 2u);  // not the backup
@@ -159,7 +159,7 @@ TEST(NotificationsTest, NobodyIsToldOfARestoreThatWasNotWanted) {
     SubprocessOptions options;
     options.environment = {{"PITR_CONFIG", site.config_file().native()}};
     options.input = answer;
-    const auto command = fmt::format("{} --latest --force --yes --target-dir {}",
+    const auto command = fmt::format("{} --latest --force --target-dir {}",
                                      PitrSite::program("pitr-restore").native(), target.native());
     return must(run_command({"script", "-qec", command, "/dev/null"}, options));
   };

@@ -44,6 +44,34 @@ TEST_F(RefusalsTest, RequestsThatCannotBeMetAreRefusedBeforeAnythingIsTouched) {
   ASSERT_TRUE(restores_all(directory));  // and what can be met is
 }
 
+TEST_F(RefusalsTest, WhatTheCommandLineGivesAwayIsRefusedByADryRunToo) {
+  const RestoreProgram program(repository_.directory() / "repository", repository_.key());
+  must(cluster_.start());
+  const auto taken = std::to_string(cluster_.port());
+  const auto binaries = cluster_.binary_directory().string();
+  for (const bool is_dry : {false, true}) {
+    const auto refuse = [&](std::vector<std::string> arguments, int exit_code,
+                            const std::string& text) {
+      arguments.emplace_back("--latest");
+      if (is_dry) arguments.emplace_back("--dry-run");
+      expect_refusal(program, arguments, exit_code, text);
+    };
+    refuse({"--set", "foo"}, 2, "--set \"foo\" is not NAME=VALUE");
+    refuse({"--set", "=1"}, 2, "is not NAME=VALUE");
+    refuse({"--tablespace-map", "foo"}, 2, "is not a tablespace mapping");
+    refuse({"--archive-mode", "on"}, 2, "--archive-mode is off or preserve");
+    refuse({"--port", "65536"}, 2, "--port 65536 is not from 1 to 65535");
+    refuse({"--port", "0"}, 2, "--port 0");
+    refuse({"--start", "--port", taken, "--bin-dir", binaries}, 4,
+           fmt::format("listens on port {} already", taken));
+    refuse({"--start", "--bin-dir", "/nowhere"}, 3, "no binaries of a PostgreSQL");
+  }
+  // Without --start nobody needs the port, nor the programs.
+  const auto planned =
+      program.run({"--latest", "--dry-run", "--port", taken, "--bin-dir", "/nowhere"});
+  EXPECT_EQ(planned.status.exit_code, 0) << planned.err;
+}
+
 TEST_F(RefusalsTest, AMissingSegmentIsNeverTakenForTheEndOfWal) {
   for (const int timeline : {1, 2}) {
     const auto all = segments(timeline);

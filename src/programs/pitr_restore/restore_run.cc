@@ -18,6 +18,7 @@
 #include "postgres/data_directory.h"
 #include "programs/exit_codes.h"
 #include "programs/pitr_restore/restore_advice.h"
+#include "programs/pitr_restore/restore_checks.h"
 #include "programs/pitr_restore/restore_notice.h"
 #include "programs/pitr_restore/restore_recovery.h"
 #include "programs/pitr_restore/restore_request.h"
@@ -90,14 +91,12 @@ class RestoreRun {
 };
 
 Result<void> RestoreRun::open() {
+  TRY(check_arguments(arguments_));
   asked_ = TRY(parse_target(arguments_));
   action_ = TRY(parse_recovery_action(arguments_.action));
   // In place it is the original that goes on.
   const auto archive_mode =
       arguments_.archive_mode.value_or(arguments_.in_place ? "preserve" : "off");
-  if (archive_mode != "off" && archive_mode != "preserve") {
-    return Error::invalid("--archive-mode is off or preserve");
-  }
   keep_archive_mode_ = archive_mode == "preserve";
   ConfigSearch search;
   search.from_option = arguments_.config;
@@ -178,9 +177,7 @@ Result<void> RestoreRun::choose_places(const RestorePlan& plan) {
 
 // In place, tablespaces stay where the cluster has them now.
 Result<std::vector<TablespaceMapping>> RestoreRun::mappings(const RestorePlan& plan) const {
-  auto given = TRY(parse_mappings(arguments_.tablespace_map));
-  if (!arguments_.in_place) return given;
-  if (!given.empty()) return Error::invalid("--tablespace-map does not fit --in-place");
+  if (!arguments_.in_place) return parse_mappings(arguments_.tablespace_map);
   return tablespace_links(*data_directory_, plan.backup);
 }
 
@@ -295,6 +292,7 @@ Result<int> RestoreRun::run() {
     follows_own_timeline_ = request.timeline.has_value();
   }
   const auto plan = TRY(with_damage_hint(make_plan(sources, request)));
+  TRY(check_programs(arguments_, plan));
   TRY(choose_places(plan));
   if (in_place_ || arguments_.delta) TRY(prepare_rewrite(plan, store));
 
