@@ -72,6 +72,18 @@ TEST_F(RefusalsTest, WhatTheCommandLineGivesAwayIsRefusedByADryRunToo) {
   EXPECT_EQ(planned.status.exit_code, 0) << planned.err;
 }
 
+TEST_F(RefusalsTest, NamesAreTakenAsPitrShowTakesThemAndUnknownOnesAnsweredWithTheKnown) {
+  const RestoreProgram program(repository_.directory() / "repository", repository_.key());
+  const auto id = backup_->id.text();
+  for (const auto& name : {id, id.substr(0, 8), std::string("latest")}) {
+    const auto planned = program.run({"--latest", "--dry-run", "--backup", name});
+    EXPECT_EQ(planned.status.exit_code, 0) << planned.err;
+    EXPECT_THAT(planned.out, HasSubstr(id));
+  }
+  expect_refusal(program, {"--latest", "--backup", "19990101"}, 3, "has no backup 19990101");
+  expect_refusal(program, {"--latest", "--cluster", "mian"}, 2, "--cluster says which: main");
+}
+
 TEST_F(RefusalsTest, AMissingSegmentIsNeverTakenForTheEndOfWal) {
   for (const int timeline : {1, 2}) {
     const auto all = segments(timeline);

@@ -236,6 +236,20 @@ TEST_F(PlanTest, TheFirstRestorePointBehindTheNewestBackupThatHasOneIsTaken) {
   EXPECT_EQ(refusal(TargetName{"none"}).kind(), ErrorKind::kNotFound);
 }
 
+TEST_F(PlanTest, AMistypedRestorePointIsAnsweredWithThoseThatAreStored) {
+  back_up(0, 1);
+  EXPECT_EQ((store_wal(), refusal(TargetName{"none"})).hint(), "no restore point is stored");
+  take(archive_.remove_tails({TimelineId(1), 1}));
+  for (int i = 1; i <= 6; ++i) wal_.restore_point(fmt::format("release {}", i), at(i));
+  next_segment();
+  for (int i = 7; i <= 12; ++i) wal_.restore_point(fmt::format("release {}", i), at(i));
+  store_wal();
+  const auto hint = refusal(TargetName{"relaese 12"}).hint();
+  EXPECT_THAT(hint, HasSubstr("the newest first: \"release 12\" (" + to_string(at(12)) + ")"));
+  EXPECT_THAT(hint, HasSubstr("\"release 3\" (" + to_string(at(3)) + "), and older ones"));
+  EXPECT_THAT(hint, Not(HasSubstr("\"release 2\"")));
+}
+
 TEST_F(PlanTest, ImmediateEndsWithTheBackupAndLatestWithTheLastRecord) {
   back_up(0, 1);
   const auto stop = wal_.records().back();

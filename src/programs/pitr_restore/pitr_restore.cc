@@ -28,7 +28,9 @@ void add_options(CLI::App& app, RestoreArguments& arguments) {
   app.add_flag("--exclusive", arguments.exclusive, "Stop before the target's record, not after it")
       ->group(target);
   app.add_option("--timeline", arguments.timeline, "Default: the newest stored")->group(target);
-  app.add_option("--backup", arguments.backup, "Default: the newest that can reach the target")
+  app.add_option("--backup", arguments.backup,
+                 "An id, the beginning of one, or latest. Default: the newest that can reach the "
+                 "target")
       ->group(target);
 
   const char* place = "Where";

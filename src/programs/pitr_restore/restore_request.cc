@@ -1,10 +1,12 @@
 #include "programs/pitr_restore/restore_request.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <charconv>
 #include <system_error>
 
+#include "agent/reports/stored_backups.h"
 #include "config/load.h"
 #include "restore/plan/timestamp_text.h"
 
@@ -56,15 +58,26 @@ Result<AskedTarget> parse_target(const RestoreArguments& arguments) {
   return asked;
 }
 
-Result<PlanRequest> parse_request(const RestoreArguments& arguments, const AskedTarget& asked) {
+Result<const ClusterConfig*> find_cluster(const Config& config, const std::string& name) {
+  if (const auto* found = config.find_cluster(name)) return found;
+  std::vector<std::string> names;
+  for (const auto& cluster : config.clusters) names.push_back(cluster.name);
+  return Error::invalid(name.empty() ? std::string("several clusters are configured")
+                                     : fmt::format("no cluster {} is configured", name))
+      .with_hint(fmt::format("--cluster says which: {}", fmt::join(names, ", ")));
+}
+
+Result<PlanRequest> parse_request(const RestoreArguments& arguments, const AskedTarget& asked,
+                                  const std::vector<BackupManifest>& backups,
+                                  const std::string& cluster) {
   PlanRequest request{asked.target, std::nullopt, std::nullopt, asked.zone};
   if (arguments.timeline) {
     const auto id = TRY(parse_number<std::uint32_t>(*arguments.timeline, "a timeline"));
     request.timeline = TimelineId(id);
   }
   if (arguments.backup) {
-    auto id = TRY(BackupId::parse(*arguments.backup));
-    request.backup = std::move(id);
+    const auto* backup = TRY(choose_backup(backups, *arguments.backup, cluster));
+    request.backup = backup->id;
   }
   return request;
 }

@@ -105,13 +105,7 @@ Result<void> RestoreRun::open() {
   config_file_ = std::filesystem::absolute(found, failure);
   if (failure) return Error::from_errno(failure.value(), found.string());
   config_ = TRY(load_config(config_file_));
-  cluster_ = config_.find_cluster(arguments_.cluster);
-  if (!cluster_) {
-    return Error::invalid(arguments_.cluster.empty()
-                              ? std::string("several clusters are configured")
-                              : fmt::format("no cluster {} is configured", arguments_.cluster))
-        .with_hint("--cluster NAME says which");
-  }
+  cluster_ = TRY(find_cluster(config_, arguments_.cluster));
   TRY(choose_data_directory());
   access_ = TRY(RepositoryAccess::open(config_, clock_));
   return {};
@@ -279,13 +273,13 @@ RestoreView RestoreRun::view(const RestorePlan& plan) const {
 
 Result<int> RestoreRun::run() {
   TRY(open());
-  auto request = TRY(parse_request(arguments_, asked_));
   const auto store = TRY(open_incarnation(access_->repository(), arguments_, cluster_->name));
   WalArchive archive(store);
   FactsStore facts(store);
   if (arguments_.in_place) TRY(open_in_place(store, archive, facts));
   PlanSources sources{archive, facts, {}};
-  sources.backups = TRY(BackupCatalog(store).manifests());
+  sources.backups = TRY(with_damage_hint(BackupCatalog(store).manifests()));
+  auto request = TRY(parse_request(arguments_, asked_, sources.backups, cluster_->name));
   const bool leaves_timeline_open = !request.timeline && !request.backup && !arguments_.immediate;
   if (in_place_ && leaves_timeline_open) {
     request.timeline = in_place_->own_timeline();

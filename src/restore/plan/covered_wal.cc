@@ -150,11 +150,12 @@ Result<std::optional<wal::XactEnd>> CoveredWal::last_commit_before(Lsn lsn) {
   return found;
 }
 
-Result<std::vector<wal::RestorePoint>> CoveredWal::restore_points(const std::string& name,
-                                                                  Lsn from) {
+Result<std::vector<wal::RestorePoint>> CoveredWal::restore_points(
+    const std::optional<std::string>& name, Lsn from) {
   std::vector<wal::RestorePoint> found;
   const auto add = [&](const wal::RestorePoint& point) {
-    if (point.name == name && point.start >= from && point.end <= end()) found.push_back(point);
+    const bool matches = !name || point.name == *name;
+    if (matches && point.start >= from && point.end <= end()) found.push_back(point);
   };
   for (auto index = index_of(from); index < segments().size(); ++index) {
     const auto& facts = segments()[index].facts;

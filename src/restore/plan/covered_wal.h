@@ -21,6 +21,7 @@ class CoveredWal {
                                  EnoughWal is_enough = goes_on_to_the_end);
   static bool goes_on_to_the_end(const WalCoverage&) { return false; }
 
+  TimelineId timeline() const { return history_.timeline(); }
   Lsn start() const { return from_; }
   Lsn end() const { return coverage_.end; }
   Lsn last_record() const { return coverage_.last_record; }
@@ -55,7 +56,9 @@ class CoveredWal {
                                                  const XactFilter& matches);
   // The last commit that starts before lsn.
   Result<std::optional<wal::XactEnd>> last_commit_before(Lsn lsn);
-  Result<std::vector<wal::RestorePoint>> restore_points(const std::string& name, Lsn from);
+  // name: nullopt for all.
+  Result<std::vector<wal::RestorePoint>> restore_points(const std::optional<std::string>& name,
+                                                        Lsn from);
   // Visits every end of a transaction with start >= from, in segments that may match; at most
   // most_segments are decoded, and false says that more would have been.
   Result<bool> visit_xacts(Lsn from, const SegmentFilter& may_match, std::size_t most_segments,

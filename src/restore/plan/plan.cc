@@ -180,21 +180,13 @@ Error Planner::out_of_reach(const TimelineHistory& history,
                             const std::vector<BackupManifest>& backups,
                             const std::vector<std::string>& reasons) {
   const auto& oldest = backups.back();
-  std::string hint = "pitr list shows the backups";
-  if (std::holds_alternative<TargetTime>(request_.target)) {
-    auto wal = cover(history, oldest);
-    if (wal.has_value() && wal->end() >= oldest.stop_lsn) {
-      TargetSearch search(oldest, *wal, std::optional<Watermark>(), words_, sources_.clock.now());
-      const auto earliest = search.earliest_time();
-      if (earliest.has_value()) {
-        hint = fmt::format("the earliest time that can be reached on timeline {} is {}",
-                           to_string(history.timeline()), words_.time(*earliest));
-      }
-    }
-  } else if (std::holds_alternative<TargetLsn>(request_.target)) {
-    hint = fmt::format("the earliest position on timeline {} is {}", to_string(history.timeline()),
-                       to_string(oldest.stop_lsn));
+  std::string hint;
+  auto wal = cover(history, oldest);
+  if (wal.has_value() && wal->end() >= oldest.stop_lsn) {
+    TargetSearch search(oldest, *wal, std::optional<Watermark>(), words_, sources_.clock.now());
+    hint = search.in_reach(request_.target).value_or("");
   }
+  if (hint.empty()) hint = "pitr list shows the backups";
   auto kind = std::holds_alternative<TargetName>(request_.target) ||
                       std::holds_alternative<TargetXid>(request_.target)
                   ? ErrorKind::kNotFound

@@ -16,6 +16,8 @@ bool is_beyond(const TargetTime& target, Timestamp time) {
 constexpr Microseconds kSoon{60'000'000};
 constexpr Microseconds kOldest{600'000'000};  // of a watermark that may still move
 
+constexpr std::size_t kNamesShown = 10;
+
 constexpr auto kEverySegment = [](const wal::SegmentFacts&) { return true; };
 
 }  // namespace
@@ -53,6 +55,32 @@ Result<Timestamp> TargetSearch::earliest_time() {
   };
   TRY(wal_.first_xact(backup_.start_lsn, backup_.stop_lsn, kEverySegment, visit));
   return earliest;
+}
+
+Result<std::string> TargetSearch::newest_names() {
+  auto points = TRY(wal_.restore_points(std::nullopt, backup_.stop_lsn));
+  if (points.empty()) return std::string("no restore point is stored");
+  const auto shown = std::min(points.size(), kNamesShown);
+  std::string names;
+  for (std::size_t i = 0; i < shown; ++i) {
+    const auto& point = points[points.size() - 1 - i];
+    names += fmt::format("{}\"{}\" ({})", i == 0 ? "" : ", ", point.name, words_.time(point.time));
+  }
+  return fmt::format("restore points that are stored, the newest first: {}{}", names,
+                     shown < points.size() ? ", and older ones" : "");
+}
+
+Result<std::string> TargetSearch::in_reach(const RestoreTarget& target) {
+  if (std::holds_alternative<TargetName>(target)) return newest_names();
+  const auto timeline = to_string(wal_.timeline());
+  if (std::holds_alternative<TargetLsn>(target)) {
+    return fmt::format("the earliest position on timeline {} is {}", timeline,
+                       to_string(backup_.stop_lsn));
+  }
+  if (!std::holds_alternative<TargetTime>(target)) return std::string();
+  const auto earliest = TRY(earliest_time());
+  return fmt::format("the earliest time that can be reached on timeline {} is {}", timeline,
+                     words_.time(earliest));
 }
 
 Result<SearchResult> TargetSearch::operator()(const TargetTime& target) {

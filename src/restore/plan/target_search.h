@@ -46,10 +46,13 @@ class TargetSearch {
   Result<SearchResult> operator()(const TargetImmediate& target);
   Result<SearchResult> operator()(const TargetLatest& target);
 
-  // The earliest time that this backup can be restored to.
-  Result<Timestamp> earliest_time();
+  // For a target that is not found, what can be had of its kind from this backup on; empty: nothing
+  // to say.
+  Result<std::string> in_reach(const RestoreTarget& target);
 
  private:
+  Result<Timestamp> earliest_time();
+  Result<std::string> newest_names();
   Result<SearchResult> behind_all_commits(const TargetTime& target);
   Error why_not_complete(const TargetTime& target, const std::optional<Watermark>& watermark,
                          bool is_reached, std::optional<Timestamp> newest) const;
