@@ -97,6 +97,29 @@ TEST_F(AuditTest, FailuresAreThereWithTheirReason) {
   EXPECT_NE(failed[0].at("error"), "");
 }
 
+TEST_F(AuditTest, WhatWasNotDoneIsAFailureToo) {
+  const auto id = json::parse(run({"pitr", "backup", "--json"})).at("id").get<std::string>();
+  run({"pitr", "unpin", id}, 3);
+  run({"pitr", "pin", id, "--label", "keep"});
+  run({"pitr", "unpin", id, "--label", "other"}, 3);
+  auto failed = entries({"--failures"});
+  ASSERT_EQ(failed.size(), 2u);
+  EXPECT_EQ(failed[0].at("operation"), "unpin");
+  EXPECT_EQ(failed[0].at("error"), id + " isn't pinned");
+  EXPECT_EQ(failed[1].at("error"), id + " has no pin other");
+
+  // A server that can't start reaches nothing.
+  run({"pitr-restore", "--config", site.config_file().native(), "--latest", "--target-dir",
+       (site.home() / "missed").native(), "--start", "--set", "shared_buffers=nonsense",
+       "--bin-dir", cluster.binary_directory().native()},
+      9);
+  failed = entries({"--failures"});
+  ASSERT_EQ(failed.size(), 3u);
+  EXPECT_EQ(failed[2].at("operation"), "restore");
+  EXPECT_EQ(failed[2].at("error"), "the server did not reach the target");
+  EXPECT_EQ(failed[2].at("details").at("target_reached"), "no");
+}
+
 TEST_F(AuditTest, TheAgentNamesWhoAsked) {
   auto agent = site.start_agent();
   run({"pitr", "backup", "--reason", "through the agent"});

@@ -37,7 +37,10 @@ Result<std::size_t> unpin(const FoundBackup& backup, const std::string& label,
                           std::map<std::string, std::string>& details) {
   const auto removed = TRY(unpin_backup(backup.store, backup.id, label));
   details["pins"] = std::to_string(removed);
-  return removed;
+  if (removed > 0) return removed;
+  return Error::not_found(label.empty() ? fmt::format("{} isn't pinned", backup.id.text())
+                                        : fmt::format("{} has no pin {}", backup.id.text(), label))
+      .with_hint("\"pitr expire --dry-run\" shows the pins");
 }
 
 std::optional<std::string> environment(const char* name) {
@@ -127,13 +130,6 @@ Result<int> run_unpin(const CommandContext& context, const PinArguments& argumen
       TRY(AuditTrail(access->repository(), clock)
               .run(pin_entry(context, AuditedOperation::kUnpin, backup, arguments.label),
                    [&](auto& details) { return unpin(backup, arguments.label, details); }));
-  if (removed == 0) {
-    return Error::not_found(
-               arguments.label.empty()
-                   ? fmt::format("{} isn't pinned", backup.id.text())
-                   : fmt::format("{} has no pin {}", backup.id.text(), arguments.label))
-        .with_hint("\"pitr expire --dry-run\" shows the pins");
-  }
   print(fmt::format("{}: {} pin{} taken away; the policy decides now", backup.id.text(), removed,
                     removed == 1 ? "" : "s"));
   return kExitSuccess;

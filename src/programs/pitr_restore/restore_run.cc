@@ -34,6 +34,7 @@ namespace pitr {
 namespace {
 
 constexpr unsigned kMostJobs = 8;
+constexpr const char* kMissed = "the server did not reach the target";
 
 class RestoreRun {
  public:
@@ -299,11 +300,12 @@ Result<int> RestoreRun::run() {
   const auto lease = TRY(hold_for_restore(store, plan));
   TRY(confirm_replacing(places_, rewrite_.has_value(), arguments_));
   auto entry = audit_entry(plan);
-  return AuditTrail(access_->repository(), clock_).run(std::move(entry), [&](auto& details) {
-    auto result = carry_out(plan, store, *lease, details);
-    event_ = restore_event(cluster_->name, result, details);
-    return result;
-  });
+  auto result = carry_out(plan, store, *lease, entry.details);
+  event_ = restore_event(cluster_->name, result, entry.details);
+  if (!result.has_value()) entry.error = result.error().message();
+  if (result.has_value() && *result != kExitSuccess) entry.error = kMissed;
+  AuditTrail(access_->repository(), clock_).record(std::move(entry));
+  return result;
 }
 
 AuditEntry RestoreRun::audit_entry(const RestorePlan& plan) const {
