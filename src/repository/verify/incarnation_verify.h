@@ -48,9 +48,15 @@ class IncarnationVerify {
   void check_contents(const Backup& backup);
   void check_wal_of(Backup& backup, const WalArchive& archive, const FactsStore& facts);
   ObjectKey note_end_of_wal(const WalCoverage& coverage, const TimelineHistory& history, Lsn from);
-  void check_window(const WalArchive& archive, const FactsStore& facts);
+  const BackupManifest* newest_backup_on(const TimelineHistory& history) const;
+  void check_windows(const WalArchive& archive, const FactsStore& facts);
+  void check_window(const WalArchive& archive, const FactsStore& facts,
+                    const TimelineHistory& history, const BackupManifest& manifest);
+  Result<bool> was_taken_by_expire(SegmentId segment);
   void check_histories();
   void check_segments_of_facts();
+  void check_segments_of_rollups(const FactsStore& facts);
+  void note_lost_segment(SegmentId segment);
   // True where nothing stands under the name, and nothing is known to the contrary.
   bool is_gone(const ObjectKey& key);
   void judge();

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "repository/verify/incarnation_verify.h"
+#include "repository/verify/wal_holes.h"
 
 namespace pitr {
 
@@ -26,7 +27,8 @@ void IncarnationVerify::check_needs() {
   if (options_.backup || meter_.is_stopped() || findings_.storage_is_away()) return;
   check_histories();
   check_segments_of_facts();
-  check_window(archive, facts);
+  check_segments_of_rollups(facts);
+  check_windows(archive, facts);
 }
 
 void IncarnationVerify::check_contents(const Backup& backup) {
@@ -107,16 +109,61 @@ void IncarnationVerify::check_wal_of(Backup& backup, const WalArchive& archive,
   backup.needs.insert(note_end_of_wal(*coverage, *history, manifest.start_lsn).text());
 }
 
-// From the newest backup on no WAL may be missing before other WAL.
-void IncarnationVerify::check_window(const WalArchive& archive, const FactsStore& facts) {
-  if (backups_.empty() || !backups_.back().manifest) return;
-  const auto& manifest = *backups_.back().manifest;
-  const auto history = stored_history(archive, manifest.timeline);
-  if (!history) return;  // told already
-  const auto coverage = wal_coverage(archive, facts, *history, manifest.start_lsn);
-  if (!coverage)
+// The newest one on the way to the timeline that can be read.
+const BackupManifest* IncarnationVerify::newest_backup_on(const TimelineHistory& history) const {
+  const BackupManifest* newest = nullptr;
+  for (const auto& backup : backups_) {
+    const auto& manifest = backup.manifest;
+    if (!manifest || !history.contains(manifest->timeline, manifest->stop_lsn)) continue;
+    if (!newest || newest->start_lsn < manifest->start_lsn) newest = &*manifest;
+  }
+  return newest;
+}
+
+// From the newest backup on the way to each timeline on no WAL may be missing before other WAL.
+void IncarnationVerify::check_windows(const WalArchive& archive, const FactsStore& facts) {
+  std::set<TimelineId> timelines;
+  for (const auto& object : stored_.objects) {
+    const auto timeline = store_.names().timeline_of(object.info.key);
+    const bool is_wal = object.is(ContainerKind::kSegment) || object.is(ContainerKind::kTail);
+    if (timeline && is_wal) timelines.insert(*timeline);
+  }
+  for (const auto& timeline : timelines) {
+    if (meter_.is_stopped() || findings_.storage_is_away()) return;
+    const auto history = stored_history(archive, timeline);
+    if (!history) continue;  // told already
+    const auto* manifest = newest_backup_on(*history);
+    if (manifest) check_window(archive, facts, *history, *manifest);
+  }
+}
+
+Result<bool> IncarnationVerify::was_taken_by_expire(SegmentId segment) {
+  if (!is_gone(store_.names().segment(segment))) return false;
+  const auto tails = TRY(list_tails(store_, segment));
+  if (!tails.empty()) return false;
+  const auto lost = TRY(lost_segments(store_, {segment}, now_));
+  return lost.empty();
+}
+
+void IncarnationVerify::check_window(const WalArchive& archive, const FactsStore& facts,
+                                     const TimelineHistory& history,
+                                     const BackupManifest& manifest) {
+  const auto coverage = wal_coverage(archive, facts, history, manifest.start_lsn);
+  if (!coverage) {
     return findings_.add(store_.names().backup_manifest(manifest.id), coverage.error());
-  if (coverage->has_gap) note_end_of_wal(*coverage, *history, manifest.start_lsn);
+  }
+  if (!coverage->has_gap) return;
+  // Behind the newest backup of all, on its own timeline, expire leaves everything.
+  const bool is_newest =
+      manifest.id == backups_.back().id && manifest.timeline == history.timeline();
+  if (!is_newest) {
+    const auto segment = end_of(*coverage, history, manifest.start_lsn, store_.segment_size(),
+                                stored_, store_.names());
+    const auto was_taken = was_taken_by_expire(segment);
+    if (!was_taken) return findings_.add(store_.names().segment(segment), was_taken.error());
+    if (*was_taken) return;
+  }
+  note_end_of_wal(*coverage, history, manifest.start_lsn);
 }
 
 void IncarnationVerify::check_histories() {
@@ -146,12 +193,50 @@ void IncarnationVerify::check_segments_of_facts() {
     const auto wal = store_.names().segment(*segment);
     if (stored_.find(wal) || findings_.has(wal)) continue;
     if (!is_gone(wal) || is_gone(key)) continue;
-    findings_.add_missing(
-        wal, Error::corrupt(fmt::format("segment {} is missing, and its facts are there",
-                                        segment_file_name(*segment, store_.segment_size())))
-                 .with_hint("if the server or another archive still has it, hand it over again: "
-                            "pitr-archive"));
+    note_lost_segment(*segment);
   }
+}
+
+// Once a log is rolled up, its facts stay for as long as any segment of it is needed; where there
+// is no object any more, expire has taken it, or it was lost.
+void IncarnationVerify::check_segments_of_rollups(const FactsStore& facts) {
+  if (!trash_) return;
+  const auto per_log = store_.segment_size().segments_per_log();
+  std::vector<SegmentId> gone;
+  for (const auto& object : stored_.objects) {
+    const auto rollup = store_.names().rollup_of(object.info.key);
+    if (!rollup || trash_->objects.contains(object.info.key.text())) continue;
+    const auto first = rollup->second * per_log;
+    const auto known = facts.range(rollup->first, first, first + per_log - 1);
+    // Damage is told where it is checked.
+    if (!known && known.error().kind() == ErrorKind::kCorrupt) continue;
+    if (!known) {
+      findings_.add(object.info.key, known.error());
+      continue;
+    }
+    for (const auto& one : *known) {
+      const auto key = store_.names().segment(one.segment);
+      const bool is_trash = trash_->objects.contains(key.text());
+      if (!stored_.find(key) && !is_trash) gone.push_back(one.segment);
+    }
+  }
+  if (gone.empty()) return;
+  const auto first = store_.names().segment(gone.front());
+  const auto lost = lost_segments(store_, std::move(gone), now_);
+  if (!lost) return findings_.add(first, lost.error());
+  for (const auto& segment : *lost) {
+    const auto key = store_.names().segment(segment);
+    if (lost_by(key) && !findings_.has(key)) note_lost_segment(segment);
+  }
+}
+
+void IncarnationVerify::note_lost_segment(SegmentId segment) {
+  findings_.add_missing(
+      store_.names().segment(segment),
+      Error::corrupt(fmt::format("segment {} is missing, and its facts are there",
+                                 segment_file_name(segment, store_.segment_size())))
+          .with_hint("if the server or another archive still has it, hand it over again: "
+                     "pitr-archive"));
 }
 
 std::optional<LostWal> IncarnationVerify::lost_by(const ObjectKey& key) const {

@@ -6,6 +6,7 @@
 
 #include "repository/expire/pins.h"
 #include "repository/incarnations.h"
+#include "repository/verify/wal_holes.h"
 
 namespace pitr::test {
 
@@ -230,7 +231,11 @@ void ExpireSimulation::check() {
   const auto store = this->store();
   const auto objects = must(list_all(memory_, ""));
   std::set<std::string> names;
-  for (const auto& object : objects) names.insert(object.key.text());
+  for (const auto& object : objects) {
+    names.insert(object.key.text());
+    const auto segment = store.names().segment_of(object.key);
+    if (segment) seen_wal_.insert(*segment);
+  }
   const auto expect = [&](const ObjectKey& key, const std::string& what) {
     ASSERT_TRUE(names.contains(key.text()))
         << key.text() << " is gone, and " << what << " needs it";
@@ -285,6 +290,17 @@ void ExpireSimulation::run(int steps) {
   granted_.clear();
 }
 
+// Verification takes nothing that expire did for a loss.
+void ExpireSimulation::expect_no_wal_is_missed() {
+  std::vector<SegmentId> gone;
+  for (const auto& segment : seen_wal_) {
+    if (!exists(store().names().segment(segment))) gone.push_back(segment);
+  }
+  for (const auto& segment : must(lost_segments(store(), gone, clock_.now()))) {
+    ADD_FAILURE() << segment_file_name(segment, segment_size_) << " would be missed";
+  }
+}
+
 void ExpireSimulation::expect_clean_in_the_end() {
   for (const auto& late : late_) late();
   late_.clear();
@@ -295,6 +311,7 @@ void ExpireSimulation::expect_clean_in_the_end() {
     const auto expired = expire_cluster(*repository_, "main", {policy_, kGrace, false}, clock_);
     ASSERT_TRUE(expired) << expired.error().message();
     report = *expired;
+    expect_no_wal_is_missed();
   }
   EXPECT_EQ(report.leaked.objects, 0u);
   EXPECT_EQ(report.waiting.objects, 0u);

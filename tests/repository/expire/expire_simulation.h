@@ -54,6 +54,7 @@ class ExpireSimulation {
   void pass_time();
   void kill_somebody();
   void check();
+  void expect_no_wal_is_missed();
   bool exists(const ObjectKey& key) { return memory_.stat(key).has_value(); }
 
   struct Running {
@@ -80,6 +81,7 @@ class ExpireSimulation {
   std::vector<std::pair<BackupId, Timestamp>> pinned_;  // until when
   std::map<BackupId, std::set<std::string>> contents_;
   std::map<BackupId, std::pair<std::uint64_t, std::uint64_t>> wal_of_;
+  std::set<SegmentId> seen_wal_;
   double switch_rate_ = 0;  // how often another actor gets the turn
   Counts counts_;
 };

@@ -14,7 +14,7 @@ using backup_test::FileContents;
 
 static const Timestamp kStart = Timestamp::from_unix_us(1'772'356'500'000'000);
 
-VerifiedRepository::VerifiedRepository(bool encrypted) {
+VerifiedRepository::VerifiedRepository(bool encrypted, std::uint64_t between) : between_(between) {
   const auto key = encrypted ? std::optional(must(KeyEncryptionKey::generate())) : std::nullopt;
   repository_ = must(Repository::init(memory_, key));
   const IncarnationId id{"main", wal_.options().system_identifier, 15};
@@ -31,7 +31,8 @@ SegmentId VerifiedRepository::segment(std::uint64_t index) const {
 }
 
 void VerifiedRepository::put_wal() {
-  while (wal_.last_segment() < wal_.first_segment() + 4) {
+  const auto complete = 4 + between_;
+  while (wal_.last_segment() < wal_.first_segment() + complete) {
     wal_.heap_insert(7, 16384, 1, 7000);
     wal_.commit(7, kStart);
     wal_.filler(70'000);
@@ -40,7 +41,7 @@ void VerifiedRepository::put_wal() {
   FactsStore facts(*store_);
   const auto options = must(decoder_options(archive, TimelineId(1)));
   std::optional<wal::Carry> carry;
-  for (std::uint64_t i = 0; i < 4; ++i) {
+  for (std::uint64_t i = 0; i < complete; ++i) {
     const auto bytes = wal_.segment(segment(i).number);
     must(archive.put_segment(segment(i), bytes));
     wal::Carry out;
@@ -48,9 +49,10 @@ void VerifiedRepository::put_wal() {
         must(wal::build_segment_facts(segment(i), options, std::move(carry), bytes, &out))));
     carry = std::move(out);
   }
-  const auto last = wal_.segment(segment(4).number);
-  const auto size = wal_.position() - wal_.options().segment_size.start_of(segment(4).number);
-  auto tail = must(archive.start_tail(segment(4), 0));
+  const auto newest = segment(complete);
+  const auto last = wal_.segment(newest.number);
+  const auto size = wal_.position() - wal_.options().segment_size.start_of(newest.number);
+  auto tail = must(archive.start_tail(newest, 0));
   must(tail->append(ByteView(last).first(size / 2)));
   must(tail->append(ByteView(last).subspan(size / 2, size - size / 2)));
   must(facts.put_watermark({TimelineId(1), wal_.records().back().end, kStart}));
@@ -74,7 +76,7 @@ void VerifiedRepository::put_backup(int number) {
                       .started = kStart};
   const auto& records = wal_.records();
   const auto size = wal_.options().segment_size;
-  const auto starts_in = segment(number == 0 ? 0 : 2).number;
+  const auto starts_in = segment(number == 0 ? 0 : 2 + between_).number;
   const auto start = std::ranges::find_if(records, [&](const BuiltRecord& record) {
     return record.start > size.start_of(starts_in) + 100'000;
   });

@@ -16,12 +16,14 @@ namespace pitr::test {
 
 class VerifiedRepository {
  public:
-  explicit VerifiedRepository(bool encrypted = true);
+  // between: segments between the backups, that neither of them needs.
+  explicit VerifiedRepository(bool encrypted = true, std::uint64_t between = 0);
 
   MemoryStorage& memory() { return memory_; }
   Repository& repository() { return *repository_; }
   const IncarnationStore& store() const { return *store_; }
-  SegmentId segment(std::uint64_t index) const;  // 0 to 3 are complete, 4 is a tail
+  // 0 to 3 are complete, and as many more as lie between the backups; the next one is a tail.
+  SegmentId segment(std::uint64_t index) const;
   const WalBuilder& wal() const { return wal_; }
   const BackupManifest& first() const { return *backups_.at(0); }
   const BackupManifest& second() const { return *backups_.at(1); }
@@ -39,6 +41,7 @@ class VerifiedRepository {
   void put_backup(int number);
   void put_small_objects();
 
+  const std::uint64_t between_;
   SystemClock clock_;
   WalBuilder wal_;
   MemoryStorage memory_{clock_};
