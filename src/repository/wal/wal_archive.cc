@@ -26,6 +26,15 @@ struct StoredContent {
   Digest128 digest{};
 };
 
+static Error comparing_failed(Error failure, const ObjectKey& key) {
+  auto error = std::move(failure).with_context("comparing with what is stored already");
+  if (error.kind() != ErrorKind::kCorrupt) return error;
+  return std::move(error).with_hint(
+      fmt::format("{} is damaged and will not be replaced: have a look at the storage, move the "
+                  "object away, and archive again",
+                  key.text()));
+}
+
 // From the sealed footer alone; nullopt where nothing is stored.
 static Result<std::optional<StoredContent>> stored_content(const IncarnationStore& store,
                                                            ContainerKind kind,
@@ -36,12 +45,25 @@ static Result<std::optional<StoredContent>> stored_content(const IncarnationStor
     return std::optional(StoredContent{container.plain_size_bytes(), container.plain_digest()});
   }
   if (reader.error().kind() == ErrorKind::kNotFound) return std::nullopt;
-  auto error = std::move(reader).error().with_context("comparing with what is stored already");
-  if (error.kind() != ErrorKind::kCorrupt) return error;
-  return std::move(error).with_hint(
-      fmt::format("{} is damaged and will not be replaced: have a look at the storage, move the "
-                  "object away, and archive again",
-                  key.text()));
+  return comparing_failed(std::move(reader).error(), key);
+}
+
+static Error vanished(const ObjectKey& key) {
+  return Error::transient(key.text() + " was there and vanished while it was stored");
+}
+
+// The footer tells what was sealed, not whether the frames are still that: whoever is told that his
+// bytes are stored throws them away. No key is needed, and nothing is decoded.
+static Result<void> check_stored_bytes(const IncarnationStore& store, ContainerKind kind,
+                                       const ObjectKey& key) {
+  const auto check = [&]() -> Result<void> {
+    const auto source = TRY(ObjectSource::open(store.storage(), key));
+    return with_context(verify_container(*source, store.identity(kind, key)), key.text());
+  };
+  auto checked = check();
+  if (checked) return checked;
+  if (checked.error().kind() == ErrorKind::kNotFound) return vanished(key);
+  return comparing_failed(std::move(checked).error(), key);
 }
 
 // Stores refused bytes under a name of their own and says what happened.
@@ -63,13 +85,15 @@ static Error refuse(const IncarnationStore& store, const ObjectKey& key,
           "name: give it a cluster name of its own; compare both with pg_waldump");
 }
 
-// Whether the stored content is these bytes: durable then, and refused otherwise.
-static Result<PutOutcome> compare(const IncarnationStore& store, const ObjectKey& key,
-                                  const StoredContent& stored, ByteView bytes) {
+// Whether the stored content is these bytes: whole and durable then, and refused otherwise.
+static Result<PutOutcome> compare(const IncarnationStore& store, ContainerKind kind,
+                                  const ObjectKey& key, const StoredContent& stored,
+                                  ByteView bytes) {
   const auto digest = xxh3_128(bytes);
   if (stored.size_bytes != bytes.size() || stored.digest != digest) {
     return refuse(store, key, stored, bytes, digest);
   }
+  TRY(check_stored_bytes(store, kind, key));
   TRY(store.storage().ensure_durable(key));
   return PutOutcome::kAlreadyThere;
 }
@@ -89,7 +113,7 @@ static Result<Bytes> seal_promptly(const ContainerIdentity& identity,
 Result<PutOutcome> WalArchive::put_compared(ContainerKind kind, const ObjectKey& key,
                                             ByteView bytes) {
   const auto before = TRY(stored_content(store_, kind, key));
-  if (before) return compare(store_, key, *before, bytes);
+  if (before) return compare(store_, kind, key, *before, bytes);
 
   const ContainerOptions container{options_.compression, options_.level, store_.sealing_key()};
   const auto sealed = TRY(seal_promptly(store_.identity(kind, key), container, bytes));
@@ -98,8 +122,8 @@ Result<PutOutcome> WalArchive::put_compared(ContainerKind kind, const ObjectKey&
   if (put.error().kind() != ErrorKind::kConflict) return std::move(put).error();
 
   const auto winner = TRY(stored_content(store_, kind, key));
-  if (!winner) return Error::transient(key.text() + " was there and vanished while it was stored");
-  return compare(store_, key, *winner, bytes);
+  if (!winner) return vanished(key);
+  return compare(store_, kind, key, *winner, bytes);
 }
 
 Result<PutOutcome> WalArchive::put_segment(SegmentId segment, ByteView bytes) {

@@ -4,10 +4,11 @@
 //
 // Idempotent by content: storing the same name with the same plain bytes again is success (size and
 // XXH3-128 in the sealed footer are compared, always, never the name alone: a clone of a cluster
-// produces the same names). Other bytes under the same name are refused with kConflict and kept
-// aside as <name>.conflict-<digest>. Of two writers that race for one name, one stores its bytes
-// and the other compares with them. Where something stands under the name that cannot be read,
-// nothing is replaced: kCorrupt (or kDenied), and an operator decides.
+// produces the same names), provided that what is stored is whole: its frames are read and hashed
+// before anybody is told that his bytes are there. Other bytes under the same name are refused with
+// kConflict and kept aside as <name>.conflict-<digest>. Of two writers that race for one name, one
+// stores its bytes and the other compares with them. Where something stands under the name that is
+// damaged or cannot be read, nothing is replaced: kCorrupt (or kDenied), and an operator decides.
 //
 // Durability: success, kAlreadyThere included, means that the bytes survive power loss of the
 // store. What the reading functions return may be younger than that: see adopt_available().

@@ -103,6 +103,12 @@ TEST_P(WalArchiveTest, DamagedSegmentsAreReportedAndNeverReplaced) {
   for (int round = 0; round < 15; ++round) {
     flip_byte(storage(), key_of(segment), random() % good.size());
     EXPECT_EQ(kind_of(archive_.read_segment(segment)), ErrorKind::kCorrupt);
+    // Who archives it again keeps his own, which is the only good copy.
+    const auto damaged = stored_bytes(storage(), key_of(segment));
+    const auto put = archive_.put_segment(segment, make_wal(5));
+    ASSERT_EQ(kind_of(put), ErrorKind::kCorrupt);
+    EXPECT_TRUE(put.error().hint().contains(key_of(segment).text()));
+    EXPECT_EQ(stored_bytes(storage(), key_of(segment)), damaged);
     replace_object(storage(), key_of(segment), good);
   }
   for (const std::size_t size : {0uz, 1uz, 48uz, good.size() / 2, good.size() - 1}) {
@@ -114,6 +120,20 @@ TEST_P(WalArchiveTest, DamagedSegmentsAreReportedAndNeverReplaced) {
     EXPECT_TRUE(put.error().hint().contains(key_of(segment).text()));
     EXPECT_TRUE(std::ranges::equal(stored_bytes(storage(), key_of(segment)), cut));
   }
+}
+
+TEST_P(WalArchiveTest, DamagedHistoryFilesAreReportedAndNeverReplaced) {
+  const std::string text = "1\t0/3000000\tno recovery target specified\n";
+  const auto key = archive_.store().names().history(TimelineId(2));
+  must(archive_.put_file("00000002.history", as_bytes(text)));
+  const auto good = stored_bytes(storage(), key);
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    flip_byte(storage(), key, at);
+    EXPECT_EQ(kind_of(archive_.put_file("00000002.history", as_bytes(text))), ErrorKind::kCorrupt)
+        << at;
+    replace_object(storage(), key, good);
+  }
+  EXPECT_EQ(must(archive_.put_file("00000002.history", as_bytes(text))), PutOutcome::kAlreadyThere);
 }
 
 TEST_P(WalArchiveTest, SwappedSegmentsAreFound) {
