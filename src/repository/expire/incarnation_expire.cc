@@ -40,9 +40,17 @@ Result<void> IncarnationExpire::read() {
 }
 
 Result<std::vector<RetentionTimeline>> IncarnationExpire::timelines(std::uint32_t index) const {
-  std::map<TimelineId, Timestamp> last_written;
-  for (const auto& objects : {state_.wal, state_.watermarks}) {
-    for (const auto& object : objects) {
+  std::map<TimelineId, Timestamp> last_written, facts_written;
+  // Facts are made again at times, so they tell the time only of a timeline that began since WAL
+  // was listed.
+  for (const auto& object : state_.facts) {
+    const auto timeline = store_.names().timeline_of(object.key);
+    if (!timeline) continue;
+    auto& last = facts_written[*timeline];
+    last = std::max(last, object.modified);
+  }
+  for (const auto* objects : {&state_.wal, &state_.watermarks}) {
+    for (const auto& object : *objects) {
       const auto timeline = store_.names().timeline_of(object.key);
       if (!timeline) continue;
       // A history file alone is no timeline that anything was written on.
@@ -56,6 +64,7 @@ Result<std::vector<RetentionTimeline>> IncarnationExpire::timelines(std::uint32_
     auto& last = last_written[backup.manifest.timeline];
     last = std::max(last, backup.manifest.stop_time);
   }
+  last_written.merge(facts_written);
   const WalArchive archive(store_);
   std::vector<RetentionTimeline> found;
   for (const auto& [timeline, last] : last_written) {
@@ -157,7 +166,10 @@ Result<void> IncarnationExpire::drop(std::set<BackupId> unwanted,
       TRY(remove_backup(backup));
     }
     // A backup on one of these may have been published since the first look. Who comes later finds
-    // them gone.
+    // them gone. Of WAL the plan knows only what was there when it was made: a timeline that began
+    // since then isn't one that nobody needs.
+    again.wal = std::move(state_.wal);
+    again.facts = std::move(state_.facts);
     state_ = std::move(again);
   }
   gone_ = std::move(unwanted);
@@ -243,13 +255,36 @@ ObjectInfo IncarnationExpire::describe_object(const std::string& name) const {
   return {key, 0, Timestamp()};
 }
 
+// Restores are refused what is in trash, so what somebody needs again is taken out. The rest goes
+// into a record of its own first, and waits anew. A record that is nearly due is left alone:
+// another run may be deleting by it already.
+Result<void> IncarnationExpire::keep_waiting(const TrashRecord& record, const Needs& needs,
+                                             ExpireReport& report) {
+  std::vector<std::string> rest;
+  auto rest_bytes = record.stored_bytes;
+  for (const auto& name : record.objects) {
+    const auto object = describe_object(name);
+    if (needs.anything(object)) {
+      rest_bytes -= std::min(rest_bytes, object.size_bytes);
+    } else {
+      rest.push_back(name);
+    }
+  }
+  report.waiting.objects += rest.size();
+  report.waiting.bytes += rest_bytes;
+  const bool is_nearly_due = record.since + options_.grace <= state_.now + TrashRecord::kDropLasts;
+  const bool is_as_before = rest.size() == record.objects.size();
+  if (is_as_before || is_nearly_due || !record.backups.empty() || options_.dry_run) return {};
+  if (!rest.empty()) TRY(put_trash(store_, clock_, {}, std::move(rest), rest_bytes));
+  return store_.storage().remove(record.key);
+}
+
 Result<void> IncarnationExpire::empty_trash(const Needs& needs, ExpireReport& report) {
   for (const auto& record : state_.trash) {
     const bool is_own = std::ranges::find(own_records_, record.key) != own_records_.end();
     if (is_own) continue;
     if (record.since + options_.grace > state_.now) {
-      report.waiting.objects += record.objects.size();
-      report.waiting.bytes += record.stored_bytes;
+      TRY(keep_waiting(record, needs, report));
       continue;
     }
     for (const auto& name : record.objects) {

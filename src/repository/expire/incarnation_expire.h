@@ -40,6 +40,7 @@ class IncarnationExpire {
   Result<void> remove_backup(const BackupId& backup);
   Result<void> put_unneeded_into_trash(const Needs& needs, ExpireReport& report);
   Result<void> empty_trash(const Needs& needs, ExpireReport& report);
+  Result<void> keep_waiting(const TrashRecord& record, const Needs& needs, ExpireReport& report);
   bool is_of_dropped_backup(const ObjectInfo& object) const;
   ObjectInfo describe_object(const std::string& name) const;
 

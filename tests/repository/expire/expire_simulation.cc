@@ -159,7 +159,10 @@ void ExpireSimulation::write_wal(Storage& storage, std::uint64_t segment) {
 void ExpireSimulation::expire(Storage& storage) {
   const auto repository = Repository::open(storage, std::nullopt);
   if (!repository) return;
-  const auto report = expire_cluster(**repository, "main", {policy_, kGrace, false}, clock_);
+  // At times somebody tries another policy: what it lets go is needed again by the next one.
+  auto policy = policy_;
+  if (happens(0.3)) policy.keep_within = hours(pick(0, 12));
+  const auto report = expire_cluster(**repository, "main", {policy, kGrace, false}, clock_);
   if (!report) {
     const auto kind = report.error().kind();
     EXPECT_TRUE(kind == ErrorKind::kCancelled || kind == ErrorKind::kTransient ||
@@ -290,6 +293,32 @@ void ExpireSimulation::run(int steps) {
   granted_.clear();
 }
 
+// A policy that keeps more than the one before it needs what that one has just put into trash: who
+// asks for it can have it, unless it is about to be looked at once more.
+void ExpireSimulation::expect_nothing_needed_in_trash() {
+  auto policy = policy_;
+  policy.keep_within = Microseconds(0);
+  (void)expire_cluster(*repository_, "main", {policy, kGrace, false}, clock_).has_value();
+  policy.keep_within = 100 * kGrace;
+  const auto expired = expire_cluster(*repository_, "main", {policy, kGrace, false}, clock_);
+  ASSERT_TRUE(expired) << expired.error().message();
+  auto records = must(read_trash(store()));
+  std::erase_if(records, [&](const TrashRecord& record) {
+    return record.since + kGrace <= clock_.now() + TrashRecord::kDropLasts;
+  });
+  const auto trash = trash_at(store(), records, clock_.now()).objects;
+  for (const auto& manifest : must(BackupCatalog(store()).manifests())) {
+    for (const auto& name : contents_.at(manifest.id)) EXPECT_FALSE(trash.contains(name)) << name;
+  }
+  for (const auto& [timeline, number] : seen_wal_) {
+    const auto key = store().names().segment({timeline, number});
+    const bool is_kept =
+        expired->plan.keeps_wal(0, timeline.value(), segment_size_.start_of(number).value(),
+                                segment_size_.start_of(number + 1).value());
+    EXPECT_FALSE(is_kept && trash.contains(key.text())) << key.text();
+  }
+}
+
 // Verification takes nothing that expire did for a loss.
 void ExpireSimulation::expect_no_wal_is_missed() {
   std::vector<SegmentId> gone;
@@ -304,6 +333,7 @@ void ExpireSimulation::expect_no_wal_is_missed() {
 void ExpireSimulation::expect_clean_in_the_end() {
   for (const auto& late : late_) late();
   late_.clear();
+  expect_nothing_needed_in_trash();
   // Dead attempts and leases run out; then trash is filled, and emptied.
   ExpireReport report;
   for (int i = 0; i < 4; ++i) {

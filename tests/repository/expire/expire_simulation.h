@@ -54,6 +54,7 @@ class ExpireSimulation {
   void pass_time();
   void kill_somebody();
   void check();
+  void expect_nothing_needed_in_trash();
   void expect_no_wal_is_missed();
   bool exists(const ObjectKey& key) { return memory_.stat(key).has_value(); }
 
