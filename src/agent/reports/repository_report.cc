@@ -70,9 +70,14 @@ Result<void> add_windows(RepositoryReport& report, const WalArchive& archive,
   for (const auto* backup : on_the_way(manifests, history)) {
     if (backup->stop_lsn <= covered) continue;  // lies in the window before
     auto coverage = TRY(wal_coverage(archive, facts, history, backup->start_lsn));
-    report.window_ended_by = coverage.has_gap ? coverage.ended_by : "";
     covered = coverage.end;
-    if (covered < backup->stop_lsn) continue;
+    if (covered < backup->stop_lsn) {
+      // No window begins here: the one before is still the current one, and why it ends still
+      // counts. Else this is the first that is known to be missing, since the backup saw it.
+      if (report.window_ended_by.empty()) report.window_ended_by = coverage.ended_by;
+      continue;
+    }
+    report.window_ended_by = coverage.has_gap ? coverage.ended_by : "";
     report.windows.push_back(
         {backup->id, *timeline, backup->stop_time,
          end_time(coverage, archive.segment_size(), report.watermark, backup->stop_time),

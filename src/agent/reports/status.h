@@ -60,7 +60,9 @@ struct RepositoryReport {
   IncarnationId incarnation;
   std::uint64_t segment_size_bytes = 0;
   std::vector<RecoveryWindow> windows;  // along the newest timeline; the last one is the current
-  std::string window_ended_by;          // why the last one ends before the newest WAL, if it does
+  // Why the last one ends before the newest WAL, or before the end of a backup behind it, if it
+  // does. That an earlier one ends shows in their number.
+  std::string window_ended_by;
   std::optional<Watermark> watermark;
   std::uint64_t backup_count = 0;
   std::uint64_t unfinished_count = 0;  // backups under way, or dead attempts
