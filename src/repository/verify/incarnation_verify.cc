@@ -144,9 +144,13 @@ void IncarnationVerify::check_objects() {
   }
 }
 
-// Reads every backup that nothing was found of.
+// Reads every backup that nothing was found of; in a cycle its tables alone.
 void IncarnationVerify::check_backups() {
   ComparedFrames compared;
+  const auto check = [&](const BackupManifest& manifest) {
+    if (options_.cycle) return check_block_map(store_, manifest);
+    return check_backup_blocks(store_, manifest, options_.workers, meter_, compared);
+  };
   for (auto backup = backups_.rbegin(); backup != backups_.rend(); ++backup) {
     const auto key = store_.names().backup_manifest(backup->id);
     const bool is_whole = std::ranges::none_of(backup->needs, [&](const std::string& name) {
@@ -157,8 +161,7 @@ void IncarnationVerify::check_backups() {
       findings_.skipped(key);
       continue;
     }
-    const auto checked =
-        check_backup_blocks(store_, *backup->manifest, options_.workers, meter_, compared);
+    const auto checked = check(*backup->manifest);
     // It may have been expired while it was read.
     if (checked || is_gone(store_.names().backup_json(backup->id))) continue;
     findings_.add(key, checked.error());
@@ -212,7 +215,8 @@ Result<void> IncarnationVerify::record(Timestamp now) {
     if (backup.verdict == BackupVerdict::kDamaged) {
       TRY(remove_verifications(store_, backup.id));
     } else if (backup.verdict == BackupVerdict::kGood && options_.depth == VerifyDepth::kFull) {
-      TRY(put_verification(store_, backup.id, {now, backup.needs.size()}));
+      const auto how = options_.cycle ? VerifiedHow::kInTurn : VerifiedHow::kInFull;
+      TRY(put_verification(store_, backup.id, {now, backup.needs.size(), how}));
     }
   }
   TRY(record_packs(now));

@@ -62,6 +62,10 @@ class IncarnationVerify {
   void judge();
   // The steps of the cycle: cycle_check.cc.
   Result<void> choose_units(Timestamp now);
+  std::map<std::string, CycleUnit> stored_units(Timestamp began) const;
+  std::set<std::string> units_of_this_run(const std::map<std::string, CycleUnit>& units,
+                                          Microseconds elapsed, Timestamp now) const;
+  Timestamp newest_of(const std::vector<ObjectKey>& keys) const;
   void note_verified_units(std::size_t from, std::size_t to);
   Result<void> store_state();
   std::string unit_of(const ObjectKey& key) const;  // empty: of none

@@ -82,8 +82,8 @@ Result<VerifyReport> verify_cluster(Repository& repository, const std::string& c
   for (const auto& part : parts) part->check_objects();
   observer.phase("looking for what is missing", 0);
   for (const auto& part : parts) part->check_needs();
-  if (options.depth == VerifyDepth::kFull && !options.cycle) {
-    observer.phase("reading backups", 0);
+  if (options.depth == VerifyDepth::kFull) {
+    observer.phase(options.cycle ? "reading block maps" : "reading backups", 0);
     for (const auto& part : parts) part->check_backups();
   }
   VerifyReport report;

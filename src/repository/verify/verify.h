@@ -40,7 +40,8 @@ struct VerifyOptions {
   VerifyDepth depth = VerifyDepth::kQuick;
   // Only what this backup needs.
   std::optional<BackupId> backup;
-  std::optional<VerifyCycle> cycle;  // full, and of everything; blocks aren't compared by digest
+  // Full, and of everything; of each backup the map, and no block by its digest.
+  std::optional<VerifyCycle> cycle;
   unsigned workers = 2;
   std::uint64_t max_rate_bytes_per_second = 0;  // of stored bytes read; 0: unlimited
   bool record = true;                           // false: reads only

@@ -9,7 +9,8 @@
 
 namespace pitr {
 
-static constexpr std::uint8_t kVersion = 1;
+static constexpr std::uint8_t kVersion = 2;
+static constexpr std::uint8_t kVersionWithoutNewest = 1;
 static constexpr std::uint64_t kLongestState = 1ull << 28;
 static constexpr std::size_t kLongestUnit = 512;
 
@@ -20,7 +21,7 @@ static std::string state_prefix(const IncarnationStore& store) {
 static Result<CycleState> decode(ByteView bytes) {
   ByteReader in(bytes);
   const auto version = TRY(in.u8());
-  if (version != kVersion) {
+  if (version != kVersion && version != kVersionWithoutNewest) {
     return Error::invalid(fmt::format("version {} of verification states is not known", version));
   }
   const auto time = [&]() -> Result<Timestamp> {
@@ -34,6 +35,7 @@ static Result<CycleState> decode(ByteView bytes) {
     CheckedUnit checked;
     checked.time = TRY(time());
     checked.is_right = TRY(in.u8()) != 0;
+    checked.newest = version == kVersion ? TRY(time()) : checked.time;
     state.checked.emplace(std::move(unit), checked);
   }
   return state;
@@ -75,6 +77,7 @@ Result<void> put_cycle_state(const IncarnationStore& store, const CycleState& st
     out.string(unit);
     add_time(checked.time);
     out.u8(checked.is_right ? 1 : 0);
+    add_time(checked.newest);
   }
   const auto key =
       ObjectKey::from_parts(fmt::format("{}{:016x}", state_prefix(store), random_name()));

@@ -19,6 +19,8 @@ namespace pitr {
 struct CheckedUnit {
   Timestamp time;
   bool is_right = true;
+  // When the newest of its objects that were read was stored, by the store's clock.
+  Timestamp newest;
 };
 
 struct CycleState {

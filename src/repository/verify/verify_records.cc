@@ -7,7 +7,6 @@
 namespace pitr {
 
 static constexpr std::uint8_t kVersion = 1;
-static constexpr std::uint8_t kFull = 1;
 static constexpr std::uint64_t kLongestRecord = 64 << 10;
 static constexpr std::size_t kLongestProblem = 4096;
 
@@ -25,7 +24,7 @@ Result<void> put_verification(const IncarnationStore& store, const BackupId& bac
   ByteWriter out;
   out.u8(kVersion);
   out.u64(static_cast<std::uint64_t>(verification.time.unix_us()));
-  out.u8(kFull);
+  out.u8(static_cast<std::uint8_t>(verification.how));
   out.varint(verification.objects);
   const auto key = ObjectKey::from_parts(fmt::format("{}{:016x}", prefix, random_name()));
   TRY(store.put_sealed(ContainerKind::kVerified, key, out.bytes()));
@@ -57,7 +56,7 @@ Result<std::optional<BackupVerification>> last_verification(const IncarnationSto
     TRY(with_context(check_version(in), object.key.text()));
     BackupVerification found;
     found.time = Timestamp::from_unix_us(static_cast<std::int64_t>(TRY(in.u64())));
-    TRY(in.u8());
+    found.how = static_cast<VerifiedHow>(TRY(in.u8()));
     found.objects = TRY(in.varint());
     if (!last || last->time < found.time) last = found;
   }

@@ -13,10 +13,16 @@
 
 namespace pitr {
 
-// Everything that the backup needs was right, in a full verification.
+enum class VerifiedHow : std::uint8_t {
+  kInFull = 1,  // all of it at once, and each block is the one that the backup's digests tell of
+  kInTurn = 2,  // by a cycle: each part within the period, and the map; no block by its digest
+};
+
+// Everything that the backup needs was right, in a full verification or in turn.
 struct BackupVerification {
   Timestamp time;
   std::uint64_t objects = 0;  // that it needs
+  VerifiedHow how = VerifiedHow::kInFull;
 };
 
 // Replaces earlier ones. A backup that was dropped meanwhile is left alone.

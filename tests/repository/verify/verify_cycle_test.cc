@@ -102,24 +102,100 @@ TEST_F(CycleRunTest, AllPacksAndWalGetTheirTurnInAMonth) {
   }
   EXPECT_EQ(checked.size(), packs.size() + 1);  // and one log of WAL
   for (const auto& [unit, one] : state().checked) EXPECT_GE(one.time, began) << unit;
-  EXPECT_TRUE(must(last_verification(repository.store(), repository.first().id)));
+  const auto verified = must(last_verification(repository.store(), repository.first().id));
+  ASSERT_TRUE(verified);
+  EXPECT_EQ(verified->how, VerifiedHow::kInTurn);
   const auto prefix = repository.store().names().prefix() + "verify/";
   EXPECT_EQ(must(list_all(repository.memory(), prefix)).size(), 1u);
 }
 
-TEST_F(CycleRunTest, DamageIsFoundInItsTurnAndDoesNotHoldUpTheRest) {
-  const auto pack = repository.first().packs.front().key;
+TEST_F(CycleRunTest, DamageIsToldUntilItIsMendedAndDoesNotHoldUpTheRest) {
+  const auto pack = repository.first().packs.back().key;
+  const auto right = must(repository.memory().get(pack, 1 << 30));
   repository.put_back(pack, Bytes(100'000));
   const auto units = must(list_all(repository.memory(), repository.store().names().pack_prefix()));
   bool is_found = false;
   for (std::size_t i = 0; i < units.size() + 3; ++i) {
     const auto report = run({.period = days(30), .budget_bytes = 1});
+    if (is_found) EXPECT_TRUE(report.found_damage()) << "run " << i;
     is_found |= report.found_damage();
     for (const auto& backup : report.backups) EXPECT_NE(backup.verdict, BackupVerdict::kGood);
     clock.advance(hours(1));
   }
   EXPECT_TRUE(is_found);
   EXPECT_EQ(state().checked.size(), units.size() + 1);
+  repository.put_back(pack, right);
+  const auto report = run({.period = days(30), .budget_bytes = 1});
+  EXPECT_FALSE(report.found_damage());
+  for (const auto& backup : report.backups) EXPECT_EQ(backup.verdict, BackupVerdict::kGood);
+}
+
+TEST_F(CycleRunTest, ALogThatGrowsAllTheTimeGetsItsTurn) {
+  const auto packs = must(list_all(repository.memory(), repository.store().names().pack_prefix()));
+  const auto has_log = [&] {
+    return std::ranges::any_of(state().checked,
+                               [](const auto& one) { return one.first.starts_with("wal/"); });
+  };
+  for (std::size_t day = 0; day <= 2 * packs.size(); ++day) {
+    repository.clock().advance(hours(24));
+    clock.advance(hours(24));
+    const auto next = repository.store().names().segment(repository.segment(10 + day));
+    must(repository.memory().put(next, as_bytes("it grows")));
+    run({.period = days(30), .budget_bytes = 1});
+  }
+  EXPECT_TRUE(has_log());
+}
+
+// Of a log that was read what comes into it later is no more verified than before.
+TEST_F(CycleRunTest, WhatCameAfterItsLogWasReadIsNotVerified) {
+  const VerifyCycle all{.period = days(30), .budget_bytes = 1ull << 40};
+  for (const auto& backup : run(all).backups) EXPECT_EQ(backup.verdict, BackupVerdict::kGood);
+  repository.clock().advance(hours(24));
+  clock.advance(hours(24));
+  const auto segment = repository.store().names().segment(repository.segment(0));
+  repository.put_back(segment, must(repository.memory().get(segment, 1 << 30)));
+  const auto report = run({.period = days(30), .budget_bytes = 1});
+  EXPECT_EQ(report.backups.at(0).verdict, BackupVerdict::kNotChecked);
+  EXPECT_EQ(report.backups.at(1).verdict, BackupVerdict::kGood);
+  for (const auto& backup : run(all).backups) EXPECT_EQ(backup.verdict, BackupVerdict::kGood);
+}
+
+TEST_F(CycleRunTest, TheStoresClockMayBeAhead) {
+  clock.advance(-hours(5));
+  const auto report = run({.period = days(30), .budget_bytes = 1ull << 40});
+  for (const auto& backup : report.backups) EXPECT_EQ(backup.verdict, BackupVerdict::kGood);
+}
+
+TEST_F(CycleRunTest, AStateOfTheFirstVersionIsRead) {
+  ByteWriter out;
+  out.u8(1);
+  for (int i = 0; i < 2; ++i) out.u64(static_cast<std::uint64_t>(kStart.unix_us()));
+  out.varint(1);
+  out.string("wal/00000001/00000000");
+  out.u64(static_cast<std::uint64_t>((kStart + days(1)).unix_us()));
+  out.u8(1);
+  const auto& store = repository.store();
+  must(store.put_sealed(ContainerKind::kVerifications,
+                        ObjectKey::from_parts(store.names().prefix() + "verify/0123456789abcdef"),
+                        out.bytes()));
+  const auto checked = state().checked.at("wal/00000001/00000000");
+  EXPECT_TRUE(checked.is_right);
+  EXPECT_EQ(checked.time, kStart + days(1));
+  EXPECT_EQ(checked.newest, checked.time);
+}
+
+// Each table is right, and those that the backup needs aren't named.
+TEST_F(CycleRunTest, AMapWithAHoleIsFound) {
+  auto wrong = repository.second();
+  wrong.block_tables.clear();
+  const auto& names = repository.store().names();
+  const auto key = names.backup_manifest(wrong.id);
+  must(repository.memory().remove(key));
+  must(repository.store().put_sealed(ContainerKind::kManifest, key, encode_manifest(wrong)));
+  const auto report = run({.period = days(30), .budget_bytes = 1});
+  EXPECT_EQ(findings_of(report),
+            std::set<std::string>{"damaged " + key.text().substr(names.prefix().size())});
+  EXPECT_EQ(report.backups.at(1).verdict, BackupVerdict::kDamaged);
 }
 
 TEST_F(CycleRunTest, AStoppedRunKeepsWhatWasKnown) {

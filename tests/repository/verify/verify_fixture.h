@@ -2,6 +2,7 @@
 // nearly every kind: for tests that damage it.
 #pragma once
 
+#include <atomic>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,11 +15,24 @@
 
 namespace pitr::test {
 
+// The machine's, and further by what it was advanced.
+class MovedClock final : public Clock {
+ public:
+  Timestamp now() const override { return system_.now() + Microseconds(by_us_.load()); }
+  SteadyTime steady_now() const override { return system_.steady_now(); }
+  void advance(Microseconds by) { by_us_ += by.count(); }
+
+ private:
+  SystemClock system_;
+  std::atomic<std::int64_t> by_us_ = 0;
+};
+
 class VerifiedRepository {
  public:
   // between: segments between the backups, that neither of them needs.
   explicit VerifiedRepository(bool encrypted = true, std::uint64_t between = 0);
 
+  MovedClock& clock() { return clock_; }  // the store's, too
   MemoryStorage& memory() { return memory_; }
   Repository& repository() { return *repository_; }
   const IncarnationStore& store() const { return *store_; }
@@ -42,7 +56,7 @@ class VerifiedRepository {
   void put_small_objects();
 
   const std::uint64_t between_;
-  SystemClock clock_;
+  MovedClock clock_;
   WalBuilder wal_;
   MemoryStorage memory_{clock_};
   std::unique_ptr<Repository> repository_;
