@@ -111,6 +111,22 @@ TEST_F(LocalStorageTest, OldTemporaryFilesAreRemovedOnOpenAndYoungOnesKept) {
   EXPECT_TRUE(std::filesystem::exists(root_ / ".pitr-tmp" / "young"));
 }
 
+// A slow upload: its file is open, and nothing was written to it for more than a day.
+TEST_F(LocalStorageTest, ATemporaryFileThatIsOpenIsKeptHoweverOldItIs) {
+  auto storage = LocalStorage::create(root_, clock_).value();
+  auto upload = storage->start_upload(key("a/slow")).value();
+  ASSERT_TRUE(upload->write(as_bytes("first ")));
+  for (const auto& entry : std::filesystem::directory_iterator(root_ / ".pitr-tmp")) {
+    std::filesystem::last_write_time(
+        entry, std::filesystem::file_time_type::clock::now() - std::chrono::hours(48));
+  }
+  (void)LocalStorage::open(root_, clock_).value();
+  EXPECT_EQ(files_in(root_ / ".pitr-tmp"), 1u);
+  ASSERT_TRUE(upload->write(as_bytes("second")));
+  ASSERT_TRUE(upload->commit());
+  EXPECT_EQ(as_text(storage->get(key("a/slow"), 100).value()), "first second");
+}
+
 TEST_F(LocalStorageTest, AnObjectWhereADirectoryIsNeededIsRefused) {
   auto storage = LocalStorage::create(root_, clock_).value();
   ASSERT_TRUE(storage->put(key("a"), as_bytes("x")));

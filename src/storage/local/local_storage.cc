@@ -83,7 +83,10 @@ void LocalStorage::remove_old_temporary_files(Timestamp before) {
   for (const auto& name : names) {
     const std::string path = kTemporaryDirectory + "/" + name;
     const auto status = files_->status(path);
-    if (status && status->modified < before) (void)files_->remove_file(path);
+    if (!status || status->modified >= before) continue;
+    // An upload may wait for its next bytes for days; where nobody can tell, it stays.
+    const auto is_written = files_->is_being_written(path);
+    if (is_written && !*is_written) (void)files_->remove_file(path);
   }
 }
 

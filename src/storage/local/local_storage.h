@@ -34,7 +34,8 @@ class LocalStorage final : public Storage {
   // Makes the directory, durably, where it's missing, and opens it.
   static Result<std::unique_ptr<LocalStorage>> create(const Path& root, const Clock& clock);
   // kInvalid where root is missing or empty: most likely a file system that isn't mounted. Removes
-  // temporary files that nobody has written to for a day. A read-only directory can be opened.
+  // temporary files that nobody has written to for a day, or has open for that. A read-only
+  // directory can be opened.
   static Result<std::unique_ptr<LocalStorage>> open(const Path& root, const Clock& clock);
   // The same on another file system than the machine's.
   static Result<std::unique_ptr<LocalStorage>> create_on(std::shared_ptr<FileSystem> files,
