@@ -127,6 +127,17 @@ TEST_F(LocalStorageTest, ATemporaryFileThatIsOpenIsKeptHoweverOldItIs) {
   EXPECT_EQ(as_text(storage->get(key("a/slow"), 100).value()), "first second");
 }
 
+TEST_F(LocalStorageTest, AnEntryThatCantBeLookedAtEndsAListing) {
+  auto storage = LocalStorage::create(root_, clock_).value();
+  ASSERT_TRUE(storage->put(key("a/object"), {}));
+  std::filesystem::create_symlink("nowhere", root_ / "a" / "gone");  // as if it had vanished
+  EXPECT_EQ(listed_keys(*storage, ""), std::vector<std::string>{"a/object"});
+  std::filesystem::create_symlink("loop", root_ / "a" / "loop");
+  const auto listed = storage->list("", "");
+  ASSERT_FALSE(listed);
+  EXPECT_TRUE(listed.error().message().contains("a/loop")) << listed.error().message();
+}
+
 TEST_F(LocalStorageTest, AnObjectWhereADirectoryIsNeededIsRefused) {
   auto storage = LocalStorage::create(root_, clock_).value();
   ASSERT_TRUE(storage->put(key("a"), as_bytes("x")));

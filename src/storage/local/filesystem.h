@@ -75,7 +75,8 @@ class FileSystem {
   virtual Result<void> sync_directory(const std::string& path) = 0;
   // fsync of a file that somebody else wrote.
   virtual Result<void> sync_file(const std::string& path) = 0;
-  // In no order, "." and ".." left out; stops when visit returns false.
+  // In no order, "." and ".." left out; stops when visit returns false. What vanishes meanwhile may
+  // be left out; an entry that can't be looked at ends it with an error.
   using EntryVisitor = std::function<bool(std::string_view name, EntryKind kind)>;
   virtual Result<void> visit_entries(const std::string& path, const EntryVisitor& visit) = 0;
 

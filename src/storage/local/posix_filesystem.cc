@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 
 #include "storage/local/filesystem.h"
 
@@ -161,7 +162,12 @@ class PosixFileSystem final : public FileSystem {
       if (!entry) break;
       const std::string_view name = entry->d_name;
       if (name == "." || name == "..") continue;
-      if (!visit(name, kind_of_entry(fd, *entry))) return {};
+      const auto kind = kind_of_entry(fd, *entry);
+      if (const int why = errno; !kind && why != ENOENT && why != ENOTDIR) {
+        const auto shown = Path(shown_path(path)) / name;
+        return Error::from_errno(why, "looking at " + shown.native());
+      }
+      if (kind && !visit(name, *kind)) return {};
     }
     if (errno != 0) return failed("listing", path);
     return {};
@@ -191,12 +197,13 @@ class PosixFileSystem final : public FileSystem {
     return File::open_at(root_.fd(), relative(path), shown_path(path), flags, kFileMode);
   }
 
-  static EntryKind kind_of_entry(int directory_fd, const dirent& entry) {
+  // nullopt: errno says why; ENOENT or ENOTDIR where it vanished, or is a link to nowhere.
+  static std::optional<EntryKind> kind_of_entry(int directory_fd, const dirent& entry) {
     if (entry.d_type == DT_REG) return EntryKind::kFile;
     if (entry.d_type == DT_DIR) return EntryKind::kDirectory;
     // Symbolic links are followed, as open(2) does; some file systems don't tell the type.
     struct stat status{};
-    if (::fstatat(directory_fd, entry.d_name, &status, 0) != 0) return EntryKind::kOther;
+    if (::fstatat(directory_fd, entry.d_name, &status, 0) != 0) return std::nullopt;
     return kind_of_mode(status.st_mode);
   }
 
