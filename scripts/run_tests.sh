@@ -4,7 +4,7 @@
 #
 #   scripts/run_tests.sh PRESET [CTEST_ARGUMENT]...
 #
-# Tests that need root (they mount) are run once more as root. CTest lists at its end what was
+# Tests that need root (they mount, or give files away) are run once more as root. CTest lists at its end what was
 # skipped; a test whose server or program is missing fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,7 +22,7 @@ status=0
 scripts/as_test_user.sh --writable "$build/Testing" \
   ctest --test-dir "$build" --no-tests=error --output-on-failure --parallel "$jobs" "$@" || status=$?
 if [[ $(id -u) -eq 0 && $* != *-L\ * ]]; then
-  echo "--- the tests that mount, as root ---"
-  ctest --test-dir "$build" --no-tests=error --output-on-failure -R '^MountedDirectoryTest' || status=$?
+  echo "--- the tests that need root ---"
+  ctest --test-dir "$build" --no-tests=error --output-on-failure -R '^(MountedDirectoryTest|RootsStorageTest)' || status=$?
 fi
 exit "$status"

@@ -194,6 +194,35 @@ TEST_F(LocalStorageTest, FreeBytesAreKnown) {
               static_cast<double>(space.available), 1e9);
 }
 
+class RootsStorageTest : public LocalStorageTest {};
+
+TEST_F(RootsStorageTest, WhatRootLeavesBelongsToTheOwnerOfTheRepository) {
+  if (::geteuid() != 0) GTEST_SKIP() << "not root";
+  constexpr uid_t kUser = 12345;
+  constexpr gid_t kGroup = 54321;
+  {
+    auto storage = LocalStorage::create(root_, clock_).value();
+  }
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root_)) {
+    ASSERT_EQ(::chown(entry.path().c_str(), kUser, kGroup), 0);
+  }
+  ASSERT_EQ(::chown(root_.c_str(), kUser, kGroup), 0);
+  auto storage = LocalStorage::open(root_, clock_).value();
+  ASSERT_TRUE(storage->put(key("lease/a"), as_bytes("x")));
+  ASSERT_TRUE(storage->put_if_absent(key("timeline/b"), as_bytes("x")));
+  auto appender = storage->start_append(key("audit/c/d")).value();
+  ASSERT_TRUE(appender->append(as_bytes("x")));
+  int entries = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root_)) {
+    struct stat status{};
+    ASSERT_EQ(::lstat(entry.path().c_str(), &status), 0);
+    EXPECT_EQ(status.st_uid, kUser) << entry.path();
+    EXPECT_EQ(status.st_gid, kGroup) << entry.path();
+    ++entries;
+  }
+  EXPECT_GE(entries, 7);
+}
+
 // Mounts are root's; elsewhere the simulated file system's tests say the same.
 class MountedDirectoryTest : public LocalStorageTest {
  protected:

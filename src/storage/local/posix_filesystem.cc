@@ -56,14 +56,19 @@ EntryKind kind_of_mode(mode_t mode) {
   return S_ISDIR(mode) ? EntryKind::kDirectory : EntryKind::kOther;
 }
 
+struct Owner {
+  uid_t user;
+  gid_t group;
+};
+
 struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
 
 class PosixFileSystem final : public FileSystem {
  public:
-  PosixFileSystem(File root, Path root_path)
-      : root_(std::move(root)), root_path_(std::move(root_path)) {}
+  PosixFileSystem(File root, Path root_path, std::optional<Owner> owner)
+      : root_(std::move(root)), root_path_(std::move(root_path)), owner_(owner) {}
 
   std::string shown_path(const std::string& path) const override {
     return path.empty() ? root_path_.native() : (root_path_ / path).native();
@@ -73,6 +78,9 @@ class PosixFileSystem final : public FileSystem {
     auto file = TRY(open_below(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND));
     // For is_being_written(), which holds it for an instant at most.
     if (::flock(file.fd(), LOCK_EX) != 0) return failed("locking", path);
+    if (owner_ && ::fchown(file.fd(), owner_->user, owner_->group) != 0) {
+      return failed("giving away", path);
+    }
     return std::make_unique<PosixWritableFile>(std::move(file));
   }
 
@@ -130,6 +138,9 @@ class PosixFileSystem final : public FileSystem {
 
   Result<void> make_directory(const std::string& path) override {
     if (::mkdirat(root_.fd(), path.c_str(), kDirectoryMode) != 0) return failed("creating", path);
+    const bool is_given = !owner_ || ::fchownat(root_.fd(), path.c_str(), owner_->user,
+                                                owner_->group, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!is_given) return failed("giving away", path);
     return {};
   }
 
@@ -209,13 +220,23 @@ class PosixFileSystem final : public FileSystem {
 
   File root_;
   Path root_path_;
+  const std::optional<Owner> owner_;  // of what is created; none: whoever this process is
 };
+
+// Root restores, or looks: what it leaves must not keep out the user whose repository it is.
+Result<std::optional<Owner>> owner_for(const File& root) {
+  struct stat status{};
+  if (::fstat(root.fd(), &status) != 0) return Error::from_errno(errno, "looking at the storage");
+  if (::geteuid() != 0 || status.st_uid == 0) return std::optional<Owner>();
+  return std::optional(Owner{status.st_uid, status.st_gid});
+}
 
 }  // namespace
 
 Result<std::shared_ptr<FileSystem>> open_posix_filesystem(const Path& root) {
   auto directory = TRY(File::open(root, O_RDONLY | O_DIRECTORY));
-  return std::make_shared<PosixFileSystem>(std::move(directory), root);
+  const auto owner = TRY(owner_for(directory));
+  return std::make_shared<PosixFileSystem>(std::move(directory), root, owner);
 }
 
 }  // namespace pitr
