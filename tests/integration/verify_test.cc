@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "agent/reports/known_damage.h"
 #include "repository/backup/backup_reader.h"
 #include "repository/verify/verify_records.h"
 #include "support/amcheck.h"
@@ -79,6 +80,10 @@ TEST_P(VerifyDamageTest, TheNextIncrementalStoresWhatWasInADamagedPack) {
   EXPECT_EQ(found.findings.front().object, pack.text());
   EXPECT_EQ(found.findings.front().backups, (std::vector{full.id, old.id}));
 
+  const auto unit = pack.text().substr(repository_->store().names().prefix().size());
+  EXPECT_EQ(must(known_damage(repository_->store())), std::vector{unit});
+  EXPECT_EQ(must(known_damage(repository_->store(), old)), std::vector{unit});
+
   must(cluster_->sql("UPDATE t SET n = 2 WHERE id BETWEEN 300 AND 400; CHECKPOINT"));
   const auto next = back_up();
   EXPECT_EQ(next.parent, old.id);
@@ -108,6 +113,8 @@ TEST_P(VerifyDamageTest, TheNextIncrementalStoresWhatWasInADamagedPack) {
   EXPECT_EQ(after.backups.at(0).verdict, BackupVerdict::kDamaged);
   EXPECT_EQ(after.backups.at(1).verdict, BackupVerdict::kDamaged);
   EXPECT_EQ(after.backups.at(2).verdict, BackupVerdict::kGood);
+  EXPECT_EQ(must(known_damage(repository_->store(), old)), std::vector{unit});
+  EXPECT_TRUE(must(known_damage(repository_->store(), next)).empty());
   EXPECT_TRUE(must(last_verification(repository_->store(), next.id)));
   EXPECT_FALSE(must(last_verification(repository_->store(), old.id)));
 }

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "agent/reports/known_damage.h"
 #include "repository/backup/backup_reader.h"
-#include "repository/verify/verify_cycle.h"
 #include "repository/wal/wal_coverage.h"
 
 namespace pitr {
@@ -125,10 +125,7 @@ Result<RepositoryReport> report_repository(const IncarnationStore& store) {
     forget_long_texts(report.last_of_types.back());
   }
   TRY(add_windows(report, archive, facts, manifests));
-  const auto verified = TRY(read_cycle_state(store));
-  for (const auto& [unit, checked] : verified.checked) {
-    if (!checked.is_right) report.damaged.push_back(unit);
-  }
+  report.damaged = TRY(known_damage(store));
   const auto free_bytes = store.storage().free_bytes();
   if (free_bytes) report.free_bytes = *free_bytes;
   return report;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "agent/reports/known_damage.h"
 #include "agent/reports/status_json.h"
 #include "repository/backup/backup_reader.h"
 #include "repository/incarnations.h"
@@ -19,6 +20,7 @@ Result<nlohmann::json> describe_stored(Repository& repository, const BackupManif
   auto json = to_json(manifest);
   json["verified"] = nullptr;
   if (verified) json["verified"] = to_string(verified->time);
+  json["damaged"] = TRY(known_damage(store, manifest));
   return json;
 }
 

@@ -30,7 +30,13 @@ static std::uint64_t unexplained(const Json& backup) {
   return found == backup.end() ? 0 : number(*found, "unexplained_count");
 }
 
+static bool is_damaged(const Json& backup) {
+  const auto found = backup.find("damaged");
+  return found != backup.end() && !found->empty();
+}
+
 static std::string state(const Json& backup) {
+  if (is_damaged(backup)) return "DAMAGED";
   const auto failures = number(backup, "checksum_failure_count");
   if (const auto blocks = unexplained(backup); blocks > 0) {
     return fmt::format("{} unexplained block{}", blocks, blocks == 1 ? "" : "s");
@@ -143,6 +149,11 @@ std::string describe_backup(const Json& backup) {
         fmt::format("{} at {}", number(tablespace, "oid"), text(tablespace, "location")));
   }
   add("verified", verified(backup) == "-" ? "never in full" : verified(backup));
+  if (is_damaged(backup)) {
+    for (const auto& pack : backup.at("damaged")) {
+      add("damaged", pack.get<std::string>() + "; pitr verify says what of it");
+    }
+  }
   add("checksums", checksum_lines(backup));
   add("changes", promise_lines(backup));
   return lines;

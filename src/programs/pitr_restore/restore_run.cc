@@ -13,6 +13,7 @@
 
 #include "agent/audit/audit_trail.h"
 #include "agent/host.h"
+#include "agent/reports/known_damage.h"
 #include "agent/repository_access.h"
 #include "config/load.h"
 #include "postgres/data_directory.h"
@@ -286,7 +287,13 @@ Result<int> RestoreRun::run() {
     request.timeline = in_place_->own_timeline();
     follows_own_timeline_ = request.timeline.has_value();
   }
-  const auto plan = TRY(with_damage_hint(make_plan(sources, request)));
+  auto plan = TRY(with_damage_hint(make_plan(sources, request)));
+  for (const auto& pack : TRY(known_damage(store, plan.backup))) {
+    plan.warnings.push_back(
+        "verification found " + pack +
+        " damaged, and the backup needs it: the restore will stop there, unless "
+        "it was mended since; --backup takes another one");
+  }
   TRY(check_programs(arguments_, plan));
   TRY(choose_places(plan));
   if (in_place_ || arguments_.delta) TRY(prepare_rewrite(plan, store));
