@@ -107,7 +107,9 @@ void IncarnationVerify::note_verified_units(std::size_t from, std::size_t to) {
       }
     }
     const auto unit = unit_of(keys.front());
-    if (unit.empty()) continue;
+    // What vanished wasn't read; who needs it is told of it.
+    std::erase_if(keys, [&](const ObjectKey& key) { return findings_.has_vanished(key); });
+    if (unit.empty() || keys.empty()) continue;
     const auto is_damaged = [&](const ObjectKey& key) { return findings_.is_damaged(key); };
     const auto is_open = [&](const ObjectKey& key) { return findings_.has(key); };
     const bool is_right = std::ranges::none_of(keys, is_open);

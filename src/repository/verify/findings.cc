@@ -28,7 +28,11 @@ void Findings::add(const ObjectKey& key, const Error& problem) {
     checked();
     return add(key, FindingKind::kDamaged, problem);
   }
-  if (problem.kind() == ErrorKind::kNotFound) return;
+  if (problem.kind() == ErrorKind::kNotFound) {
+    const std::lock_guard lock(mutex_);
+    vanished_.insert(key.text());
+    return;
+  }
   if (problem.kind() == ErrorKind::kCancelled) return skipped(key);
   {
     const std::lock_guard lock(mutex_);
@@ -66,6 +70,11 @@ bool Findings::is_damaged(const ObjectKey& key) const {
   const std::lock_guard lock(mutex_);
   const auto found = findings_.find(key.text());
   return found != findings_.end() && found->second.kind != FindingKind::kUnchecked;
+}
+
+bool Findings::has_vanished(const ObjectKey& key) const {
+  const std::lock_guard lock(mutex_);
+  return vanished_.contains(key.text());
 }
 
 }  // namespace pitr

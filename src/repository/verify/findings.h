@@ -16,7 +16,7 @@ class Findings {
   explicit Findings(IncarnationId incarnation) : incarnation_(std::move(incarnation)) {}
 
   // By the error's kind: damage, or something that says nothing about the object. What is gone is
-  // no finding by itself.
+  // no finding by itself, but vanished() then: whoever needs it has to look.
   void add(const ObjectKey& key, const Error& problem);
   void add_missing(const ObjectKey& key, const Error& problem);
   void checked();
@@ -28,6 +28,8 @@ class Findings {
   // Whether there is something that keeps the object from being called good.
   bool has(const ObjectKey& key) const;
   bool is_damaged(const ObjectKey& key) const;
+  // It wasn't there any more when it was to be read.
+  bool has_vanished(const ObjectKey& key) const;
 
   // Only once no worker adds any more.
   std::map<std::string, VerifyFinding>& all() { return findings_; }
@@ -40,6 +42,7 @@ class Findings {
   mutable std::mutex mutex_;
   std::map<std::string, VerifyFinding> findings_;  // guarded, as all below
   std::set<std::string> unchecked_;
+  std::set<std::string> vanished_;
   std::uint64_t unchecked_findings_ = 0;
   std::uint64_t checked_ = 0;
   int failures_in_a_row_ = 0;

@@ -45,7 +45,7 @@ Result<void> IncarnationVerify::read_backups() {
     if (manifest) {
       add_contents(store_, *manifest, backup.needs);
       backup.manifest = std::move(*manifest);
-    } else if (!stored_.find(key) && manifest.error().kind() == ErrorKind::kCorrupt) {
+    } else if (manifest.error().kind() == ErrorKind::kCorrupt && is_gone(key)) {
       findings_.add_missing(key, manifest.error());
     } else {
       findings_.add(key, manifest.error());
@@ -164,7 +164,10 @@ void IncarnationVerify::check_backups() {
     const auto checked = check(*backup->manifest);
     // It may have been expired while it was read.
     if (checked || is_gone(store_.names().backup_json(backup->id))) continue;
-    findings_.add(key, checked.error());
+    if (note_missing_contents(*backup)) continue;
+    const bool was_there_again = checked.error().kind() == ErrorKind::kNotFound;
+    findings_.add(key,
+                  was_there_again ? Error::transient(checked.error().message()) : checked.error());
   }
 }
 

@@ -46,7 +46,9 @@ class IncarnationVerify {
   bool is_wanted(const ObjectKey& key) const;
   void check_object(const StoredObject& object);
   void check_contents(const Backup& backup);
+  bool note_missing_contents(const Backup& backup);
   void check_wal_of(Backup& backup, const WalArchive& archive, const FactsStore& facts);
+  SegmentId end_of(const WalCoverage& coverage, const TimelineHistory& history, Lsn from);
   ObjectKey note_end_of_wal(const WalCoverage& coverage, const TimelineHistory& history, Lsn from);
   const BackupManifest* newest_backup_on(const TimelineHistory& history) const;
   void check_windows(const WalArchive& archive, const FactsStore& facts);
@@ -59,6 +61,7 @@ class IncarnationVerify {
   void note_lost_segment(SegmentId segment);
   // True where nothing stands under the name, and nothing is known to the contrary.
   bool is_gone(const ObjectKey& key);
+  bool is_listed(const ObjectKey& key) const;
   void judge();
   // The steps of the cycle: cycle_check.cc.
   Result<void> choose_units(Timestamp now);

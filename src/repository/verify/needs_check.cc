@@ -31,25 +31,43 @@ void IncarnationVerify::check_needs() {
   check_windows(archive, facts);
 }
 
+// It was listed, and didn't vanish when it was to be read.
+bool IncarnationVerify::is_listed(const ObjectKey& key) const {
+  return stored_.find(key) && !findings_.has_vanished(key);
+}
+
 void IncarnationVerify::check_contents(const Backup& backup) {
   for (const auto& name : backup.needs) {
     const auto key = ObjectKey::from_parts(name);
-    if (stored_.find(key) || findings_.has(key)) continue;
+    if (is_listed(key) || findings_.has(key)) continue;
     // Written since the names were listed, or expired with its backup.
     if (!is_gone(key) || is_gone(store_.names().backup_json(backup.id))) continue;
     findings_.add_missing(key, Error::corrupt(name + " is missing"));
   }
 }
 
+// Of a backup that couldn't be read since something is gone. False: all is there.
+bool IncarnationVerify::note_missing_contents(const Backup& backup) {
+  bool is_found = false;
+  for (const auto& name : backup.needs) {
+    const auto key = ObjectKey::from_parts(name);
+    if (findings_.has(key) || !is_gone(key)) continue;
+    findings_.add_missing(key, Error::corrupt(name + " is missing"));
+    is_found = true;
+  }
+  return is_found;
+}
+
 // The segment at which coverage ends: the one that is missing, or that can't be read on.
-static SegmentId end_of(const WalCoverage& coverage, const TimelineHistory& history, Lsn from,
-                        SegmentSize size, const StoredObjects& stored,
-                        const layout::Incarnation& names) {
+SegmentId IncarnationVerify::end_of(const WalCoverage& coverage, const TimelineHistory& history,
+                                    Lsn from) {
+  const auto size = store_.segment_size();
   if (coverage.segments.empty()) return {history.timeline_at(from), size.number_of(from)};
   const auto& last = coverage.segments.back();
   const auto number = last.segment.number + 1;
   const SegmentId next{history.timeline_at(size.start_of(number)), number};
-  const bool next_is_stored = stored.find(names.segment(next)) != nullptr;
+  const auto key = store_.names().segment(next);
+  const bool next_is_stored = stored_.find(key) && !is_gone(key);
   // Where nothing was said of damage, the records in the last one end.
   const bool ends_in_last = !last.is_complete || (next_is_stored && !coverage.damage);
   return ends_in_last ? last.segment : next;
@@ -64,7 +82,7 @@ ObjectKey IncarnationVerify::note_end_of_wal(const WalCoverage& coverage,
     const auto last = names.segment(coverage.segments.back().segment);
     if (findings_.has(last)) return last;
   }
-  const auto segment = end_of(coverage, history, from, store_.segment_size(), stored_, names);
+  const auto segment = end_of(coverage, history, from);
   const auto key = names.segment(segment);
   const auto tails = list_tails(store_, segment);
   if (tails && !tails->empty() && is_gone(key)) {
@@ -81,6 +99,17 @@ ObjectKey IncarnationVerify::note_end_of_wal(const WalCoverage& coverage,
   return key;
 }
 
+// A segment may be completed, and its tails removed, while it is read.
+static Result<WalCoverage> coverage_of(const WalArchive& archive, const FactsStore& facts,
+                                       const TimelineHistory& history, Lsn from,
+                                       std::optional<Lsn> until = std::nullopt) {
+  auto coverage = wal_coverage(archive, facts, history, from, until);
+  if (coverage || coverage.error().kind() != ErrorKind::kNotFound) return coverage;
+  coverage = wal_coverage(archive, facts, history, from, until);
+  if (coverage || coverage.error().kind() != ErrorKind::kNotFound) return coverage;
+  return Error::transient(coverage.error().message());
+}
+
 void IncarnationVerify::check_wal_of(Backup& backup, const WalArchive& archive,
                                      const FactsStore& facts) {
   if (!backup.manifest) return;
@@ -94,7 +123,7 @@ void IncarnationVerify::check_wal_of(Backup& backup, const WalArchive& archive,
     return findings_.add_missing(history_key, Error::corrupt(history_key.text() + " is missing"));
   }
   const auto coverage =
-      wal_coverage(archive, facts, *history, manifest.start_lsn, manifest.stop_lsn);
+      coverage_of(archive, facts, *history, manifest.start_lsn, manifest.stop_lsn);
   if (!coverage) return findings_.add(names.backup_manifest(backup.id), coverage.error());
   for (const auto& covered : coverage->segments) {
     if (covered.is_complete) {
@@ -148,7 +177,7 @@ Result<bool> IncarnationVerify::was_taken_by_expire(SegmentId segment) {
 void IncarnationVerify::check_window(const WalArchive& archive, const FactsStore& facts,
                                      const TimelineHistory& history,
                                      const BackupManifest& manifest) {
-  const auto coverage = wal_coverage(archive, facts, history, manifest.start_lsn);
+  const auto coverage = coverage_of(archive, facts, history, manifest.start_lsn);
   if (!coverage) {
     return findings_.add(store_.names().backup_manifest(manifest.id), coverage.error());
   }
@@ -157,8 +186,7 @@ void IncarnationVerify::check_window(const WalArchive& archive, const FactsStore
   const bool is_newest =
       manifest.id == backups_.back().id && manifest.timeline == history.timeline();
   if (!is_newest) {
-    const auto segment = end_of(*coverage, history, manifest.start_lsn, store_.segment_size(),
-                                stored_, store_.names());
+    const auto segment = end_of(*coverage, history, manifest.start_lsn);
     const auto was_taken = was_taken_by_expire(segment);
     if (!was_taken) return findings_.add(store_.names().segment(segment), was_taken.error());
     if (*was_taken) return;
@@ -174,7 +202,7 @@ void IncarnationVerify::check_histories() {
   }
   for (const auto& timeline : timelines) {
     const auto key = store_.names().history(timeline);
-    if (timeline == TimelineId(1) || stored_.find(key) || !is_gone(key)) continue;
+    if (timeline == TimelineId(1) || is_listed(key) || !is_gone(key)) continue;
     findings_.add_missing(
         key, Error::corrupt(key.text() + " is missing: no restore reaches this timeline")
                  .with_hint("hand the history file over again: pitr-archive"));
@@ -191,7 +219,8 @@ void IncarnationVerify::check_segments_of_facts() {
       continue;
     }
     const auto wal = store_.names().segment(*segment);
-    if (stored_.find(wal) || findings_.has(wal)) continue;
+    const bool is_trash = trash_->objects.contains(wal.text());
+    if (is_listed(wal) || is_trash || findings_.has(wal)) continue;
     if (!is_gone(wal) || is_gone(key)) continue;
     note_lost_segment(*segment);
   }
@@ -217,7 +246,7 @@ void IncarnationVerify::check_segments_of_rollups(const FactsStore& facts) {
     for (const auto& one : *known) {
       const auto key = store_.names().segment(one.segment);
       const bool is_trash = trash_->objects.contains(key.text());
-      if (!stored_.find(key) && !is_trash) gone.push_back(one.segment);
+      if (!is_listed(key) && !is_trash) gone.push_back(one.segment);
     }
   }
   if (gone.empty()) return;
