@@ -44,9 +44,10 @@ class BlockCheck {
   Result<void> run(unsigned workers);
 
  private:
-  // True: the backup has every byte of it.
+  // True: the backup has every byte of it, and a digest for each block.
   Result<bool> check_piece(const PackPiece& piece) const;
-  Result<void> check_placement(const PackPiece::Placement& placement, ByteView bytes,
+  // True: it has a digest for each block.
+  Result<bool> check_placement(const PackPiece::Placement& placement, ByteView bytes,
                                BlockDigests& digests) const;
 
   const BackupManifest& manifest_;
@@ -84,33 +85,39 @@ Result<bool> BlockCheck::check_piece(const PackPiece& piece) const {
   TRY(contents_.read(piece, bytes));
   auto digests = digests_.share();
   std::uint64_t placed_bytes = 0;
+  bool is_known = true;
   for (const auto& placement : piece.placements) {
     if (placement.piece_offset + placement.size_bytes > bytes.size()) {
       return Error::corrupt("the map asks for more than its pack has");
     }
     const auto part = ByteView(bytes).subspan(placement.piece_offset, placement.size_bytes);
-    TRY(check_placement(placement, part, digests));
+    is_known &= TRY(check_placement(placement, part, digests));
     placed_bytes += placement.size_bytes;
   }
-  return placed_bytes == bytes.size();
+  return is_known && placed_bytes == bytes.size();
 }
 
-Result<void> BlockCheck::check_placement(const PackPiece::Placement& placement, ByteView bytes,
+Result<bool> BlockCheck::check_placement(const PackPiece::Placement& placement, ByteView bytes,
                                          BlockDigests& digests) const {
-  if (!digests.any() || placement.file_offset % kBlockSize != 0) return {};
+  if (!digests.any() || placement.file_offset % kBlockSize != 0) return false;
   const auto& path = contents_.files()[placement.file].path;
   const auto first = static_cast<std::uint32_t>(placement.file_offset / kBlockSize);
   std::vector<std::uint64_t> expected((bytes.size() + kBlockSize - 1) / kBlockSize);
   TRY(digests.find(path, first, expected));
+  bool is_known = true;
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const auto block = bytes.subspan(i * kBlockSize);
     const auto digest =
         digests.hasher().digest(block.first(std::min(block.size(), std::size_t{kBlockSize})));
-    if (expected[i] == BlockDigests::kUnknown || expected[i] == digest) continue;
+    if (expected[i] == BlockDigests::kUnknown) {
+      is_known = false;
+      continue;
+    }
+    if (expected[i] == digest) continue;
     return Error::corrupt(fmt::format(
         "block {} of {} is not the one that the backup's digests tell of", first + i, path));
   }
-  return {};
+  return is_known;
 }
 
 }  // namespace

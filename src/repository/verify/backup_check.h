@@ -15,7 +15,8 @@ namespace pitr {
 class ComparedFrames {
  public:
   bool has(const ObjectKey& pack, const PackPiece& piece) const;
-  // A piece that was compared to its last byte: what one backup lacks of it another one may have.
+  // A piece of which every block was compared: what one backup lacks of it, or has no digest for,
+  // another one may have.
   void add(const ObjectKey& pack, const PackPiece& piece);
 
  private:

@@ -1,6 +1,7 @@
-// Objects that go while verification runs.
+// Objects that go while verification runs, and blocks of which one backup knows no digest.
 #include <fmt/format.h>
 
+#include "repository/sealed_object.h"
 #include "repository/verify/verify_cycle.h"
 #include "repository/verify/verify_fixture.h"
 #include "repository/verify/verify_records.h"
@@ -122,6 +123,37 @@ TEST_F(VanishedTest, WalThatNobodyNeedsAnyMoreIsNotMissed) {
   for (const auto depth : {VerifyDepth::kQuick, VerifyDepth::kFull}) {
     EXPECT_EQ(findings_of(repository.verify(depth, one_worker())), Names());
   }
+}
+
+// The newer backup, which is read first, knows no digest of the blocks that it shares.
+TEST_F(VanishedTest, FramesWithoutDigestsAreReadAgainForABackupThatHasThem) {
+  auto second = repository.second();
+  second.digest_tables.clear();
+  const auto manifest = names().backup_manifest(second.id);
+  must(repository.memory().remove(manifest));
+  must(repository.store().put_sealed(ContainerKind::kManifest, manifest, encode_manifest(second)));
+  EXPECT_EQ(findings_of(repository.verify(VerifyDepth::kFull)), Names());
+
+  // Sealed rightly, but other bytes.
+  const auto pack = repository.first().packs.back().key;
+  std::vector<Bytes> frames;
+  Bytes metadata;
+  {
+    const auto reader = must(SealedReader::open(repository.store(), ContainerKind::kPack, pack));
+    for (std::uint32_t i = 0; i < reader->frame_count(); ++i) {
+      Bytes plain;
+      must(reader->read_frames(i, 1, plain));
+      frames.push_back(plain);
+    }
+    metadata = Bytes(reader->metadata().begin(), reader->metadata().end());
+  }
+  frames.front()[10] ^= 1;
+  must(repository.memory().remove(pack));
+  auto upload = must(SealedUpload::start(repository.store(), ContainerKind::kPack, pack));
+  for (const auto& frame : frames) must(upload.add_frame(frame));
+  must(upload.finish(metadata));
+  EXPECT_EQ(findings_of(repository.verify(VerifyDepth::kFull)),
+            Names{"damaged " + name(names().backup_manifest(repository.first().id))});
 }
 
 }  // namespace
