@@ -122,7 +122,11 @@ void add_slot(Lines& lines, const Json& status) {
   const Json& slot = part(status, "slot");
   if (slot.is_null())
     return lines.add("server", "cannot be asked: " + text(status, "slot_trouble"));
-  if (!slot.value("exists", false)) return lines.add("slot", "MISSING; \"pitr init\" makes it");
+  if (!slot.value("exists", false)) {
+    const bool has_agent = part(status, "agent").is_object();
+    return lines.add("slot", has_agent ? "MISSING; the agent makes it when it can"
+                                       : "MISSING; the agent makes it, or \"pitr init\"");
+  }
   const auto safe = part(slot, "safe_wal_size_bytes");
   std::string value = fmt::format("{}, WAL {}", slot.value("active", false) ? "active" : "inactive",
                                   text(slot, "wal_status"));
