@@ -155,5 +155,26 @@ TEST_F(BranchTest, ATargetOfTheOldTimelineMayLieInTheNewOnesSegment) {
             (std::vector<SegmentRun>{{TimelineId(1), 1, 1}, {TimelineId(2), 2, 2}}));
 }
 
+TEST_F(UndoneTest, WhatATimelinesFirstSegmentHasOfItsParentIsNotItsOwn) {
+  auto idle = wal_;
+  put_history(TimelineId(4), idle.position());
+  idle.switch_timeline(TimelineId(4), at(70));
+  store_wal(idle, TimelineId(4), 1);
+  const auto as_tail = take(plan(TargetTime{at(15)}));
+  EXPECT_EQ(as_tail.timelines[0].newest_xact, at(20));
+  EXPECT_FALSE(as_tail.timelines[3].newest_xact);
+
+  idle.filler(4000);
+  idle.switch_segment();
+  idle.filler(100);
+  take(archive_.remove_tails({TimelineId(4), 1}));
+  store_wal(idle, TimelineId(4), 1);
+  EXPECT_FALSE(take(plan(TargetTime{at(15)})).timelines[3].newest_xact);
+  const auto latest = take(plan(TargetLatest()));
+  ASSERT_EQ(latest.warnings.size(), 2u);
+  EXPECT_THAT(latest.warnings[0], HasSubstr("add --timeline 2"));
+  EXPECT_THAT(latest.warnings[1], HasSubstr("add --timeline 3"));
+}
+
 }  // namespace
 }  // namespace pitr::test
