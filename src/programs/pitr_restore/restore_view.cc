@@ -70,9 +70,8 @@ void PlanText::add_target() {
   line("stops", fmt::format("{} the record at {}, so that WAL ends at {}",
                             plan_.inclusive ? "after" : "before", to_string(plan_.target_lsn),
                             to_string(plan_.end)));
-  line("keeps", plan_.last_kept
-                    ? "last " + xact(*plan_.last_kept)
-                    : std::string("what was committed before the backup began, and none since"));
+  line("keeps", plan_.last_kept ? "last " + xact(*plan_.last_kept)
+                                : std::string("all from before the backup began; no commit since"));
   line("drops", dropped());
   for (const auto& commit : plan_.cut_off.commits) line("", "cut off: " + xact(commit));
 }
