@@ -385,7 +385,7 @@ TEST_F(RestoreTest, RefusesWhatItCannotReach) {
   refused({"--xid", "4000000000"}, 3, "no transaction 4000000000");
   refused({"--name", "nowhere"}, 3, "no restore point \"nowhere\"");
   refused({"--latest", "--timeline", "7"}, 3, "timeline 7 is not in the repository");
-  refused({"--latest", "--backup", "20200101T000000Z-0123456789abcdef"}, 3, "there is no backup");
+  refused({"--latest", "--backup", "20200101T000000Z-0123456789abcdef"}, 3, "has no backup 2020");
   refused({"--latest", "--immediate"}, 2, "more than one target");
 }
 
