@@ -21,6 +21,12 @@ constexpr std::string_view kPaused =
     "transaction under way at the target has locked (by DROP, ALTER, TRUNCATE, VACUUM FULL) waits\n"
     "for ever: just before a DROP TABLE that is the table.\n";
 
+// Of a cluster's own server.
+constexpr std::string_view kNoSlotYet =
+    "It comes without its replication slot, which the agent makes within seconds of the start; "
+    "take\n"
+    "a backup then (pitr backup): the one before is of the state that you went back from.\n";
+
 class PlanText {
  public:
   explicit PlanText(const RestoreView& view) : view_(view), plan_(view.plan) {}
@@ -272,6 +278,7 @@ std::string outcome_text(const RestoreView& view, const RestoreOutcome& outcome)
     text += fmt::format("Start the server on it; recovery ends at the target and then does: {}.\n",
                         to_string(view.action));
     if (view.action == RecoveryAction::kPause) text += kPaused;
+    if (!outcome.undo.empty()) text += kNoSlotYet;
     return text;
   }
   const auto& server = *outcome.server;
