@@ -182,6 +182,15 @@ static std::string what_is_left_behind(const RestorePlan& plan, const StoredTime
                     words.time(first.time), words.time(last), to_string(plan.timeline()), id);
 }
 
+// The plan keeps a transaction that was made on its own side of the branch, later than all of the
+// other side: by then the cluster had left that. After a failover it would be said for ever.
+static bool was_over_by_then(const RestorePlan& plan, const StoredTimeline& other) {
+  if (std::holds_alternative<TargetXid>(plan.target)) return false;  // no time tells which is meant
+  if (!plan.last_kept || !other.newest_xact) return false;
+  const auto branch = plan.history.switch_point(other.timeline).value_or(other.begin);
+  return plan.last_kept->start >= branch && plan.last_kept->time > *other.newest_xact;
+}
+
 void tell_what_is_left_behind(const PlanSources& sources, const PlanWords& words,
                               RestorePlan& plan) {
   for (auto& other : plan.timelines) {
@@ -197,7 +206,8 @@ void tell_what_is_left_behind(const PlanSources& sources, const PlanWords& words
     }
     other.left_behind = *first;
     if (!other.left_behind) continue;
-    auto& told = plan.timeline_was_given ? plan.notes : plan.warnings;
+    const bool is_a_note = plan.timeline_was_given || was_over_by_then(plan, other);
+    auto& told = is_a_note ? plan.notes : plan.warnings;
     told.push_back(what_is_left_behind(plan, other, words));
   }
 }
