@@ -109,7 +109,11 @@ TEST_F(ExpireTest, WhatIsKeptRestoresAndTheRestIsGone) {
   EXPECT_FALSE(dry.at("backups").at(1).at("keep"));
   EXPECT_GT(dry.at("backups").at(1).at("goes_because").size(), 0u);
   EXPECT_GT(dry.at("unneeded_wal").at("bytes"), 0);
-  for (const auto& name : before) EXPECT_TRUE(files().contains(name)) << name;
+  const auto after = files();
+  for (const auto& name : before) {
+    const bool may_be_sealed = name.find(".tail-") != std::string::npos;  // by the agent meanwhile
+    EXPECT_TRUE(after.contains(name) || may_be_sealed) << name;
+  }
   const auto table = run({"pitr", "expire", "--dry-run"});
   EXPECT_THAT(table, HasSubstr(goes + " goes:"));
   EXPECT_THAT(table, HasSubstr("pin release"));
