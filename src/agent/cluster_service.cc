@@ -8,7 +8,7 @@
 
 namespace pitr {
 
-static constexpr RetryPolicy kFirstContact{Milliseconds(200), Milliseconds(5'000), 0};
+static constexpr RetryPolicy kFirstContact{Milliseconds(200), Milliseconds(15'000), 0};
 static constexpr Milliseconds kSuperviseInterval{2'000};
 
 static WalReceiverOptions receiver_options(const ClusterConfig& config, ClusterCounters& counters) {

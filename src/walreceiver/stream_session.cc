@@ -230,6 +230,7 @@ Result<std::optional<EndOfTimeline>> StreamSession::stream_from(const StartPosit
     writer_ = TRY(StreamWriter::open(ingest_, sealer_, position.timeline, position.start));
   }
   first_received_ = position.start;
+  last_fed_back_ = Lsn();
   log::info("cluster {}: streaming timeline {} from {} with slot {}", cluster(),
             to_string(position.timeline), to_string(position.start), options_.slot_name);
   receiver_.update_status([&](WalReceiverStatus& status) {
@@ -243,9 +244,8 @@ Result<std::optional<EndOfTimeline>> StreamSession::stream_from(const StartPosit
 }
 
 Result<std::optional<EndOfTimeline>> StreamSession::receive_until_end() {
-  const auto begin = receiver_.clock_.steady_now();
-  last_heard_ = begin;
-  last_asked_ = begin - options_.watermark_interval;
+  last_heard_ = receiver_.clock_.steady_now();
+  last_asked_ = last_heard_ - options_.watermark_interval;
   sight_.reset();
   while (true) {
     auto message = TRY(connection_.receive(longest_pause(), stop_));
@@ -269,8 +269,7 @@ Milliseconds StreamSession::longest_pause() const {
   return was_asked && probe_->is_looking() ? kLookPause : options_.watermark_interval;
 }
 
-// Silence is broken by asking, so a server that says nothing all the same is gone, and the kernel
-// would find that out much later.
+// A server that says nothing though it was asked is gone; the kernel finds that out much later.
 Result<void> StreamSession::note_silence(bool is_silent) {
   const auto now = receiver_.clock_.steady_now();
   if (!is_silent) {
@@ -290,7 +289,11 @@ Result<void> StreamSession::answer(const Keepalive* keepalive) {
     last_asked_ = now;
     probe_->look();
   }
-  return send_feedback(is_time && !(keepalive != nullptr && keepalive->reply_requested));
+  const bool is_asked = keepalive != nullptr && keepalive->reply_requested;
+  const bool is_news = acknowledgeable() != last_fed_back_;
+  const bool asks = is_time && now - last_heard_ >= options_.silence_timeout / 4;
+  if (!asks && !is_asked && !is_news) return {};
+  return send_feedback(asks);
 }
 
 // Stores WAL until nothing more is at hand, or there's enough to be made durable at once. Returns
@@ -348,6 +351,7 @@ Result<void> StreamSession::send_feedback(bool reply_requested) {
   feedback.applied = flushed;
   feedback.reply_requested = reply_requested;
   TRY(connection_.send_feedback(feedback, receiver_.clock_.now(), stop_));
+  last_fed_back_ = flushed;
   if (flushed.is_none()) return {};
   slot_restart_ = flushed;
   receiver_.update_status([&](WalReceiverStatus& status) { status.acknowledged_lsn = flushed; });

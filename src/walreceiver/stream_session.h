@@ -69,6 +69,7 @@ class StreamSession {
   std::optional<Lsn> slot_restart_;  // never moved backwards by feedback
   std::unique_ptr<StreamWriter> writer_;
   Lsn first_received_;  // on this connection and timeline
+  Lsn last_fed_back_;   // on this connection and timeline
   SteadyTime last_heard_;
   SteadyTime last_asked_;
   std::optional<WatermarkSight> sight_;    // not reached yet

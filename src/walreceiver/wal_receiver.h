@@ -36,7 +36,7 @@ struct WalReceiverOptions {
   std::string application_name;
   Milliseconds stall_timeout{10'000};
   Milliseconds watermark_interval{5'000};
-  // The server is asked at each of those intervals. Without any word for so long it is gone.
+  // Without any word for so long the server is gone. After a quarter of it, it's asked for one.
   Milliseconds silence_timeout{60'000};
   Milliseconds first_reconnect_delay{200};
   // A server that was restored comes without the slot, which holds its WAL only from when the

@@ -8,12 +8,13 @@ namespace pitr {
 // The time comes first: what is committed between the two is behind the time and before the LSN.
 // A transaction takes its commit time before it inserts its record, so where it was replayed, those
 // that committed earlier by more than that moment were too.
-static constexpr std::string_view kPrimarySql =
-    "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS time,"
-    " pg_current_wal_insert_lsn() AS lsn, pg_walfile_name(pg_current_wal_insert_lsn()) AS file";
-static constexpr std::string_view kStandbySql =
-    "SELECT (extract(epoch FROM pg_last_xact_replay_timestamp()) * 1000000)::bigint AS time,"
-    " pg_last_wal_replay_lsn() AS lsn";
+static constexpr std::string_view kSql =
+    "SELECT (extract(epoch FROM CASE WHEN pg_is_in_recovery() THEN pg_last_xact_replay_timestamp()"
+    " ELSE clock_timestamp() END) * 1000000)::bigint AS time,"
+    " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+    " ELSE pg_current_wal_insert_lsn() END AS lsn,"
+    " CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_insert_lsn()) END"
+    " AS file";
 
 Lsn without_page_header(Lsn lsn, SegmentSize segment_size) {
   const std::uint64_t in_page = lsn.value() % wal::kPageSize;
@@ -60,20 +61,15 @@ void WatermarkProbe::run(std::stop_token stop) {
 
 static Result<std::optional<WatermarkSight>> ask(Connection& connection, SegmentSize segment_size,
                                                  std::stop_token stop) {
-  const auto role = TRY(connection.query("SELECT pg_is_in_recovery() AS standby", {}, stop));
-  const auto role_row = TRY(role.only_row());
-  const bool is_standby = TRY(role_row.boolean("standby"));
-  const auto sql = is_standby ? kStandbySql : kPrimarySql;
-  const auto rows = TRY(connection.query(std::string(sql), {}, stop));
+  const auto rows = TRY(connection.query(std::string(kSql), {}, stop));
   const auto row = TRY(rows.only_row());
   // A standby that has replayed no transaction yet.
   if (!TRY(row.value("time")) || !TRY(row.value("lsn"))) return std::optional<WatermarkSight>();
   WatermarkSight sight;
   sight.time = Timestamp::from_unix_us(static_cast<std::int64_t>(TRY(row.u64("time"))));
   sight.lsn = without_page_header(TRY(row.lsn("lsn")), segment_size);
-  if (!is_standby) {
-    const auto file = TRY(row.text("file"));
-    sight.timeline = TRY(parse_segment_file_name(file, segment_size)).timeline;
+  if (const auto file = TRY(row.value("file"))) {
+    sight.timeline = TRY(parse_segment_file_name(*file, segment_size)).timeline;
   }
   return std::optional(sight);
 }
