@@ -134,17 +134,14 @@ bool JobRunner::run_due(Lane lane, std::stop_token stop) {
 // -------------------------------------------------------------------------------------
 
 Result<void> JobRunner::note_last_backup(JobKind kind) {
-  const auto began = TRY(jobs_.last_backup(kind, clock_.now()));
-  if (!began && kind == JobKind::kIndependent) {
-    // Where there are backups, expiry has let the independent one go. That is no reason to take
-    // another one before its time.
-    const auto any = TRY(jobs_.last_backup(JobKind::kBackup, clock_.now()));
-    std::lock_guard lock(mutex_);
-    if (any && book_.record(kind).memory.done) return {};
-    book_.set_done(kind, std::nullopt);
-    return {};
-  }
+  const auto now = clock_.now();
+  const auto began = TRY(jobs_.last_backup(kind, now));
+  // Where there are backups, expiry has let the independent one go. That is no reason to take
+  // another one before its time.
+  const bool was_let_go = !began && kind == JobKind::kIndependent &&
+                          TRY(jobs_.last_backup(JobKind::kBackup, now)).has_value();
   std::lock_guard lock(mutex_);
+  if (was_let_go && book_.record(kind).memory.done) return {};
   book_.set_done(kind, began);
   return {};
 }
