@@ -92,11 +92,11 @@ Result<RetentionPlan> plan_retention(const RetentionInput& input, const Retentio
     if (decision.keep()) decision.not_kept_by.clear();
   }
   if (policy.max_size_bytes && input.stored_bytes > *policy.max_size_bytes) {
-    plan.exceeds_max_size = true;
-    plan.warnings.push_back(fmt::format(
+    plan.size_warning = fmt::format(
         "{} bytes are stored, {} more than max_size allows; nothing is deleted for that: keep "
         "fewer backups or a shorter window, or raise it",
-        input.stored_bytes, input.stored_bytes - *policy.max_size_bytes));
+        input.stored_bytes, input.stored_bytes - *policy.max_size_bytes);
+    plan.warnings.push_back(plan.size_warning);
   }
   return plan;
 }

@@ -129,7 +129,7 @@ struct RetentionPlan {
   std::vector<KeptWindow> windows;
   std::vector<KeptWal> wal;           // ascending, without overlaps
   std::vector<std::string> warnings;  // for people
-  bool exceeds_max_size = false;      // one of the warnings
+  std::string size_warning;           // the one of them that max_size is exceeded; empty: it isn't
 
   // first_lsn and end_lsn: of a segment, the end not included.
   bool keeps_wal(std::uint32_t incarnation, std::uint32_t timeline, std::uint64_t first_lsn,

@@ -63,6 +63,17 @@ TEST_F(ClusterEventsTest, VerificationThatFindsSomethingFailed) {
   EXPECT_THAT(told(), testing::ElementsAre("verification_completed", "verification_failed"));
 }
 
+TEST_F(ClusterEventsTest, OfExpirysWarningsOnlyThatOfTheSizeIsAnEvent) {
+  ExpireReport report;
+  report.plan.warnings = {"a backup has no WAL", "it is full"};
+  events_.expire_ended(report);
+  EXPECT_THAT(told(), testing::ElementsAre("expire_completed"));
+  report.plan.size_warning = "it is full";
+  events_.expire_ended(report);
+  EXPECT_EQ(log_.since(2, 1).front().message, "it is full");
+  EXPECT_THAT(told(), testing::ElementsAre("expire_completed", "storage_low max_size"));
+}
+
 TEST_F(ClusterEventsTest, ChecksTellWhatIsNewAndWhatIsGone) {
   Findings none, first, second;
   first.ok("wal_level", "replica");

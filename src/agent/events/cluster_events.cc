@@ -72,10 +72,9 @@ void ClusterEvents::expire_ended(const Result<ExpireReport>& result) const {
           {{"dropped_backups", std::to_string(result->dropped_backups)},
            {"deleted_objects", std::to_string(result->deleted.objects)},
            {"deleted_bytes", std::to_string(result->deleted.bytes)}});
-  if (!result->plan.exceeds_max_size) return;
-  for (const auto& warning : result->plan.warnings) {
-    publish(EventType::kStorageLow, warning, {{"subject", "max_size"}});
-  }
+  const auto& size_warning = result->plan.size_warning;
+  if (size_warning.empty()) return;
+  publish(EventType::kStorageLow, size_warning, {{"subject", "max_size"}});
 }
 
 void ClusterEvents::verification_ended(const Result<VerifyReport>& result) const {
