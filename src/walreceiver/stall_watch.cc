@@ -27,7 +27,7 @@ void StallWatch::end() {
 }
 
 void StallWatch::watch(std::stop_token stop) {
-  const auto tick = timeout_ / 8;
+  const auto tick = timeout_ / 4;
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested() && !has_cut_) {
     changed_.wait_for(lock, stop, tick, [] { return false; });

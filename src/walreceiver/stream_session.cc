@@ -15,10 +15,6 @@ static constexpr std::uint64_t kBatchBytes = 1ull << 20;
 // than this is called complete.
 static constexpr Microseconds kCommitTimeMargin = Seconds(1);
 
-// How often what was asked of the server is looked for, while nothing arrives.
-static constexpr Milliseconds kLookPause{20};
-static constexpr Milliseconds kLookPatience{1'000};
-
 static ConnectionOptions sql_options(const WalReceiverOptions& options) {
   ConnectionOptions sql;
   sql.application_name = options.application_name + " (slot)";
@@ -244,11 +240,13 @@ Result<std::optional<EndOfTimeline>> StreamSession::stream_from(const StartPosit
 }
 
 Result<std::optional<EndOfTimeline>> StreamSession::receive_until_end() {
-  last_heard_ = receiver_.clock_.steady_now();
-  last_asked_ = last_heard_ - options_.watermark_interval;
+  const auto& clock = receiver_.clock_;
+  pace_.emplace(StreamPace::Limits{options_.watermark_interval, options_.silence_timeout},
+                clock.steady_now());
   sight_.reset();
   while (true) {
-    auto message = TRY(connection_.receive(longest_pause(), stop_));
+    const auto pause = pace_->longest_pause(clock.steady_now(), probe_->is_looking());
+    auto message = TRY(connection_.receive(pause, stop_));
     message = TRY(take_all_that_has_arrived(std::move(message)));
     TRY(make_durable());
     if (const auto* keepalive = std::get_if<Keepalive>(&message)) note_keepalive(*keepalive);
@@ -257,41 +255,26 @@ Result<std::optional<EndOfTimeline>> StreamSession::receive_until_end() {
       return std::optional<EndOfTimeline>(*end);
     }
     if (std::holds_alternative<EndOfStream>(message)) return std::optional<EndOfTimeline>();
-    TRY(note_silence(std::holds_alternative<ReceiveTimeout>(message)));
+    if (std::holds_alternative<ReceiveTimeout>(message)) {
+      TRY(pace_->check_silence(clock.steady_now()));
+    } else {
+      pace_->note_word(clock.steady_now());
+    }
     TRY(move_watermark());
     TRY(answer(std::get_if<Keepalive>(&message)));
   }
 }
 
-// Who was just asked mostly answers within milliseconds.
-Milliseconds StreamSession::longest_pause() const {
-  const bool was_asked = receiver_.clock_.steady_now() - last_asked_ < kLookPatience;
-  return was_asked && probe_->is_looking() ? kLookPause : options_.watermark_interval;
-}
-
-// A server that says nothing though it was asked is gone; the kernel finds that out much later.
-Result<void> StreamSession::note_silence(bool is_silent) {
-  const auto now = receiver_.clock_.steady_now();
-  if (!is_silent) {
-    last_heard_ = now;
-  } else if (now - last_heard_ > options_.silence_timeout) {
-    const auto silence = std::chrono::duration_cast<Seconds>(now - last_heard_);
-    return Error::transient(
-        fmt::format("the server has said nothing for {} s, though it was asked", silence.count()));
-  }
-  return {};
-}
-
 Result<void> StreamSession::answer(const Keepalive* keepalive) {
   const auto now = receiver_.clock_.steady_now();
-  const bool is_time = now - last_asked_ >= options_.watermark_interval;
+  const bool is_time = pace_->is_time_to_look(now);
   if (is_time) {
-    last_asked_ = now;
+    pace_->note_look(now);
     probe_->look();
   }
   const bool is_asked = keepalive != nullptr && keepalive->reply_requested;
   const bool is_news = acknowledgeable() != last_fed_back_;
-  const bool asks = is_time && now - last_heard_ >= options_.silence_timeout / 4;
+  const bool asks = is_time && pace_->is_time_to_ask(now);
   if (!asks && !is_asked && !is_news) return {};
   return send_feedback(asks);
 }
@@ -313,7 +296,7 @@ Result<void> StreamSession::store(const WalData& data) {
     return Error::corrupt(fmt::format("the server sent WAL of {} where {} was due",
                                       to_string(data.start), to_string(writer_->received())));
   }
-  last_heard_ = receiver_.clock_.steady_now();
+  pace_->note_wal(receiver_.clock_.steady_now());
   const auto guard = stall_watch_.storing();
   TRY(writer_->write(data.bytes));
   receiver_.update_status([&](WalReceiverStatus& status) {

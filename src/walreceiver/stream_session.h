@@ -9,6 +9,7 @@
 #include "postgres/timeline_history.h"
 #include "walreceiver/stall_watch.h"
 #include "walreceiver/start_position.h"
+#include "walreceiver/stream_pace.h"
 #include "walreceiver/stream_writer.h"
 #include "walreceiver/wal_receiver.h"
 #include "walreceiver/watermark_probe.h"
@@ -45,8 +46,6 @@ class StreamSession {
   Result<void> make_durable();
   Result<void> send_feedback(bool reply_requested);
   void note_keepalive(const Keepalive& keepalive);
-  Milliseconds longest_pause() const;
-  Result<void> note_silence(bool is_silent);
   Result<void> answer(const Keepalive* keepalive);
   Result<void> move_watermark();
   Result<void> finish_timeline(const EndOfTimeline& end);
@@ -68,10 +67,9 @@ class StreamSession {
   bool server_is_standby_ = false;
   std::optional<Lsn> slot_restart_;  // never moved backwards by feedback
   std::unique_ptr<StreamWriter> writer_;
-  Lsn first_received_;  // on this connection and timeline
-  Lsn last_fed_back_;   // on this connection and timeline
-  SteadyTime last_heard_;
-  SteadyTime last_asked_;
+  Lsn first_received_;                     // on this connection and timeline
+  Lsn last_fed_back_;                      // on this connection and timeline
+  std::optional<StreamPace> pace_;         // from when streaming begins
   std::optional<WatermarkSight> sight_;    // not reached yet
   std::unique_ptr<WatermarkProbe> probe_;  // from when streaming begins
 };

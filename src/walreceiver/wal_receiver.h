@@ -35,7 +35,7 @@ struct WalReceiverOptions {
   // What the server sees; named in synchronous_standby_names it makes commits wait for durability.
   std::string application_name;
   Milliseconds stall_timeout{10'000};
-  Milliseconds watermark_interval{5'000};
+  Milliseconds watermark_interval{5'000};  // doubled while no WAL comes for a minute
   // Without any word for so long the server is gone. After a quarter of it, it's asked for one.
   Milliseconds silence_timeout{60'000};
   Milliseconds first_reconnect_delay{200};

@@ -76,7 +76,7 @@ TEST(FleetTest, FiftyIdleClustersCostLittle) {
                                        kClustersOfAServer),
                            Seconds(120)));
   }
-  std::this_thread::sleep_for(Seconds(30));  // first checks, first looks at the repository
+  std::this_thread::sleep_for(Seconds(60));  // first checks, first looks at the repository
   const auto before = processor_seconds(agent.pid());
   const Stopwatch watch;
   std::this_thread::sleep_for(Seconds(180));
