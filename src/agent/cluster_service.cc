@@ -193,9 +193,9 @@ Result<PutOutcome> ClusterService::read_and_store(const Path& path) {
 // ---- Expiry
 // --------------------------------------------------------------------------------------
 
-Result<ExpireReport> ClusterService::expire_in_turn(const AskedBy& asked_by) {
+Result<ExpireReport> ClusterService::expire_in_turn(const AskedBy& asked_by, std::stop_token stop) {
   auto report = expire_audited(repository_, config_.name, expire_options(retention_config()),
-                               asked_by, clock_);
+                               asked_by, clock_, std::move(stop));
   if (report) counters_.count_expired(*report);
   events_.expire_ended(report);
   return report;

@@ -70,7 +70,7 @@ class ClusterService {
   // Both for the holder of the turn.
   Result<BackupManifest> take_backup_in_turn(const BackupOptions& options, Observer& observer,
                                              std::stop_token stop);
-  Result<ExpireReport> expire_in_turn(const AskedBy& asked_by = {});
+  Result<ExpireReport> expire_in_turn(const AskedBy& asked_by, std::stop_token stop);
   RetentionConfig retention_config() const;
 
   // From now on: what "backup", "retention" and "schedule" say. All else is as it was at the start.

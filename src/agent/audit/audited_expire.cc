@@ -18,11 +18,11 @@ static std::string dropped_backups(const ExpireReport& report) {
 
 Result<ExpireReport> expire_audited(Repository& repository, const std::string& cluster,
                                     const ExpireOptions& options, const AskedBy& asked_by,
-                                    const Clock& clock) {
-  if (options.dry_run) return expire_cluster(repository, cluster, options, clock);
+                                    const Clock& clock, std::stop_token stop) {
+  if (options.dry_run) return expire_cluster(repository, cluster, options, clock, stop);
   auto entry = audit_entry(AuditedOperation::kExpire, cluster, asked_by);
   return AuditTrail(repository, clock).run(std::move(entry), [&](auto& details) {
-    auto report = expire_cluster(repository, cluster, options, clock);
+    auto report = expire_cluster(repository, cluster, options, clock, stop);
     if (!report) return report;
     details["dropped_backups"] = std::to_string(report->dropped_backups);
     if (report->dropped_backups > 0) details["backups"] = dropped_backups(*report);

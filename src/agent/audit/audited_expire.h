@@ -8,6 +8,6 @@ namespace pitr {
 
 Result<ExpireReport> expire_audited(Repository& repository, const std::string& cluster,
                                     const ExpireOptions& options, const AskedBy& asked_by,
-                                    const Clock& clock);
+                                    const Clock& clock, std::stop_token stop);
 
 }  // namespace pitr

@@ -61,7 +61,7 @@ Result<std::string> ClusterJobs::run_one(JobKind kind, std::stop_token stop) {
     case JobKind::kBackup:
       return back_up(ReadRequest::kAuto, stop);
     case JobKind::kExpire:
-      return expire();
+      return expire(stop);
     case JobKind::kVerify:
       return verify(stop);
   }
@@ -101,8 +101,8 @@ Result<std::string> ClusterJobs::back_up(ReadRequest read, std::stop_token stop)
                      backup.reading_reason);
 }
 
-Result<std::string> ClusterJobs::expire() {
-  const auto report = TRY(service_.expire_in_turn());
+Result<std::string> ClusterJobs::expire(std::stop_token stop) {
+  const auto report = TRY(service_.expire_in_turn({}, std::move(stop)));
   for (const auto& warning : report.warnings) {
     log::warning("cluster {}: expiry: {}", service_.config().name, warning);
   }
@@ -181,9 +181,9 @@ Result<VerifyReport> ClusterJobs::verify_now(const VerifyOptions& options, const
 
 Result<ExpireReport> ClusterJobs::expire_now(const AskedBy& asked_by, Observer& observer,
                                              std::stop_token stop) {
-  const auto turn = TRY(take_turn("expiry", observer, std::move(stop)));
+  const auto turn = TRY(take_turn("expiry", observer, stop));
   const auto started = clock_.now();
-  auto report = service_.expire_in_turn(asked_by);
+  auto report = service_.expire_in_turn(asked_by, stop);
   count(JobKind::kExpire, report ? Outcome::kSuccess : outcome_of(report.error()), started);
   return report;
 }

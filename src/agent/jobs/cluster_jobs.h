@@ -32,7 +32,7 @@ class ClusterJobs final : public Jobs {
   void count(JobKind kind, Outcome outcome, Timestamp started);
   Result<std::string> run_one(JobKind kind, std::stop_token stop);
   Result<std::string> back_up(ReadRequest read, std::stop_token stop);
-  Result<std::string> expire();
+  Result<std::string> expire(std::stop_token stop);
   Result<std::string> verify(std::stop_token stop);
   Result<std::string> check(std::stop_token stop);
 

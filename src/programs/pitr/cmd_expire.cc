@@ -51,13 +51,14 @@ std::optional<std::string> environment(const char* name) {
 }  // namespace
 
 static Result<nlohmann::json> expire_here(const CommandContext& context,
-                                          const ClusterConfig& cluster, bool dry_run) {
+                                          const ClusterConfig& cluster, bool dry_run,
+                                          std::stop_token stop) {
   SystemClock clock;
   auto access = TRY(RepositoryAccess::open(context.config(), clock));
   auto options = expire_options(cluster.retention);
   options.dry_run = dry_run;
-  const auto report = TRY(
-      expire_audited(access->repository(), cluster.name, options, {context.reason(), {}}, clock));
+  const auto report = TRY(expire_audited(access->repository(), cluster.name, options,
+                                         {context.reason(), {}}, clock, std::move(stop)));
   return to_json(report, cluster.name, dry_run);
 }
 
@@ -66,13 +67,13 @@ static Result<nlohmann::json> expire_here(const CommandContext& context,
 static Result<nlohmann::json> expire_one(const CommandContext& context,
                                          const ClusterConfig& cluster, bool dry_run,
                                          TerminalProgress& progress, std::stop_token stop) {
-  if (dry_run) return expire_here(context, cluster, dry_run);
+  if (dry_run) return expire_here(context, cluster, dry_run, stop);
   const ExpireRequest request{false, policy_text(cluster.retention), context.reason()};
   auto report = TRY(run_agent_job(context, cluster.name, "expire", to_json_text(request), "report",
-                                  progress, std::move(stop)));
+                                  progress, stop));
   progress.finish();
   if (report) return std::move(*report);
-  return expire_here(context, cluster, dry_run);
+  return expire_here(context, cluster, dry_run, stop);
 }
 
 Result<int> run_expire(const CommandContext& context, const ExpireArguments& arguments) {

@@ -11,8 +11,8 @@ namespace {
 
 class ClusterExpire {
  public:
-  ClusterExpire(const ExpireOptions& options, const Clock& clock)
-      : options_(options), clock_(clock) {}
+  ClusterExpire(const ExpireOptions& options, const Clock& clock, std::stop_token stop)
+      : options_(options), clock_(clock), stop_(std::move(stop)) {}
 
   Result<ExpireReport> run(Repository& repository, const std::string& cluster);
 
@@ -22,6 +22,7 @@ class ClusterExpire {
 
   const ExpireOptions& options_;
   const Clock& clock_;
+  const std::stop_token stop_;
   std::vector<std::unique_ptr<IncarnationExpire>> incarnations_;
   ExpireReport report_;
 };
@@ -69,7 +70,7 @@ Result<ExpireReport> ClusterExpire::run(Repository& repository, const std::strin
   }
   for (const auto& one : registered) {
     const IncarnationStore store(repository, one.id, one.segment_size);
-    incarnations_.push_back(std::make_unique<IncarnationExpire>(store, options_, clock_));
+    incarnations_.push_back(std::make_unique<IncarnationExpire>(store, options_, clock_, stop_));
   }
   TRY(decide());
   TRY(drop());
@@ -83,8 +84,9 @@ Result<ExpireReport> ClusterExpire::run(Repository& repository, const std::strin
 }  // namespace
 
 Result<ExpireReport> expire_cluster(Repository& repository, const std::string& cluster,
-                                    const ExpireOptions& options, const Clock& clock) {
-  auto report = ClusterExpire(options, clock).run(repository, cluster);
+                                    const ExpireOptions& options, const Clock& clock,
+                                    std::stop_token stop) {
+  auto report = ClusterExpire(options, clock, std::move(stop)).run(repository, cluster);
   return with_context(std::move(report), "expiring backups of " + cluster);
 }
 

@@ -12,6 +12,7 @@
 // called; several at once do no harm. Thread-safe.
 #pragma once
 
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -66,8 +67,9 @@ struct ExpireReport {
 };
 
 // kNotFound: nothing is stored of the cluster. kInvalid: a policy that can't be followed, or clocks
-// that differ too much.
+// that differ too much. kCancelled: `stop` ended it between two requests.
 Result<ExpireReport> expire_cluster(Repository& repository, const std::string& cluster,
-                                    const ExpireOptions& options, const Clock& clock);
+                                    const ExpireOptions& options, const Clock& clock,
+                                    std::stop_token stop = {});
 
 }  // namespace pitr

@@ -16,6 +16,12 @@ constexpr std::size_t kMostObjectsPerRecord = 50'000;
 
 }  // namespace
 
+// Anywhere between two requests: the next run goes on from what it finds.
+Result<void> IncarnationExpire::check_stop() const {
+  if (!stop_.stop_requested()) return {};
+  return Error::cancelled("it was stopped; the next run goes on where this one was");
+}
+
 // The store wrote at `stored`, between `before` and now.
 Result<void> IncarnationExpire::check_clock(Timestamp before, Timestamp stored) const {
   const bool is_early = stored + kLargestClockDifference < before;
@@ -28,6 +34,7 @@ Result<void> IncarnationExpire::check_clock(Timestamp before, Timestamp stored) 
 }
 
 Result<void> IncarnationExpire::read() {
+  TRY(check_stop());
   auto now = clock_.now();
   if (!options_.dry_run) {
     const auto record = TRY(put_trash(store_, clock_, {}, {}, 0));
@@ -157,6 +164,7 @@ Result<void> IncarnationExpire::drop(std::set<BackupId> unwanted,
     }
     std::erase_if(unwanted, [&](const BackupId& backup) { return held.contains(backup); });
     for (const auto& backup : unwanted) {
+      TRY(check_stop());
       if (clock_.steady_now() > deadline) {
         return Error::transient(
                    "the repository is too slow: others don't heed the announcement "
@@ -207,6 +215,7 @@ Result<void> IncarnationExpire::put_unneeded_into_trash(const Needs& needs, Expi
   std::vector<std::string> objects;
   std::uint64_t bytes = 0;
   const auto flush = [&]() -> Result<void> {
+    TRY(check_stop());
     if (!objects.empty() && !options_.dry_run) {
       std::ranges::sort(objects);
       TRY(put_trash(store_, clock_, {}, std::move(objects), bytes));
@@ -290,6 +299,7 @@ Result<void> IncarnationExpire::empty_trash(const Needs& needs, ExpireReport& re
     for (const auto& name : record.objects) {
       const auto object = describe_object(name);
       if (needs.anything(object)) continue;
+      TRY(check_stop());
       report.deleted.add(object.size_bytes);
       if (!options_.dry_run) TRY(store_.storage().remove(object.key));
     }

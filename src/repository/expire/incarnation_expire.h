@@ -2,6 +2,7 @@
 #pragma once
 
 #include <set>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,9 @@ namespace pitr {
 
 class IncarnationExpire {
  public:
-  IncarnationExpire(IncarnationStore store, const ExpireOptions& options, const Clock& clock)
-      : store_(std::move(store)), options_(options), clock_(clock) {}
+  IncarnationExpire(IncarnationStore store, const ExpireOptions& options, const Clock& clock,
+                    std::stop_token stop = {})
+      : store_(std::move(store)), options_(options), clock_(clock), stop_(std::move(stop)) {}
 
   const IncarnationStore& store() const { return store_; }
   const StoredState& state() const { return state_; }
@@ -35,6 +37,7 @@ class IncarnationExpire {
   std::map<BackupId, std::uint64_t> own_bytes() const;
 
  private:
+  Result<void> check_stop() const;
   Result<void> check_clock(Timestamp before, Timestamp stored) const;
   Result<std::vector<RetentionTimeline>> timelines(std::uint32_t index) const;
   Result<void> remove_backup(const BackupId& backup);
@@ -47,6 +50,7 @@ class IncarnationExpire {
   const IncarnationStore store_;
   const ExpireOptions& options_;
   const Clock& clock_;
+  const std::stop_token stop_;
   std::vector<ObjectKey> own_records_;
   StoredState state_;
   std::set<BackupId> gone_;

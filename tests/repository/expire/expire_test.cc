@@ -209,7 +209,6 @@ TEST_F(ExpireTest, PinsHold) {
   EXPECT_EQ(must(unpin_backup(store(), first.id, "")), 0u);
 }
 
-// Stopped at each of its storage calls in turn, before or after it took effect.
 // Whoever builds on it while expire decides that its parent goes can go on, and so can others on
 // it.
 TEST_F(ExpireTest, WhatABackupTookOverMeanwhileIsNotInTrash) {
@@ -254,6 +253,7 @@ TEST_F(ExpireTest, WhatABackupTookOverMeanwhileIsNotInTrash) {
   EXPECT_GT(refused, 3u);
 }
 
+// Killed at each of its storage calls in turn, before or after it took effect.
 TEST_F(ExpireTest, KilledAnywhereItLeavesWholeBackups) {
   for (std::uint64_t calls = 0;; ++calls) {
     SCOPED_TRACE(calls);
@@ -285,6 +285,38 @@ TEST_F(ExpireTest, KilledAnywhereItLeavesWholeBackups) {
       return;
     }
   }
+}
+
+// Asked to stop at each of its storage calls in turn. It ends soon, and the next run ends its work.
+TEST_F(ExpireTest, AskedToStopItEndsSoon) {
+  std::size_t stopped = 0;
+  for (std::uint64_t calls = 0;; ++calls) {
+    SCOPED_TRACE(calls);
+    const auto goes = backup();
+    const auto kept = backup();
+    std::stop_source stop;
+    std::optional<ErrorKind> failure;
+    Actor actor(memory, "expire", [&](Storage& storage) {
+      const auto opened = must(Repository::open(storage, std::nullopt));
+      const auto expired = expire_cluster(*opened, "main", options, clock, stop.get_token());
+      if (!expired) failure = expired.error().kind();
+    });
+    for (std::uint64_t i = 0; i < calls && !actor.is_done(); ++i) actor.step();
+    const bool was_done = actor.is_done();
+    stop.request_stop();
+    while (!actor.is_done()) actor.step();
+    if (failure) {
+      EXPECT_EQ(*failure, ErrorKind::kCancelled);
+      ++stopped;
+    }
+    expect_whole(kept);
+    clock.advance(3 * kGrace);
+    expire();
+    EXPECT_FALSE(is_published(goes.id));
+    ASSERT_FALSE(HasFailure());
+    if (was_done) break;
+  }
+  EXPECT_GT(stopped, 20u);
 }
 
 TEST_F(ExpireTest, ClocksThatDifferEndIt) {
