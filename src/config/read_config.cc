@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "common/path.h"
 #include "config/conninfo.h"
 #include "config/listen_address.h"
 #include "config/read_notifications.h"
@@ -23,11 +24,6 @@ constexpr std::size_t kLongestSocketPath = 107;  // sockaddr_un's sun_path and i
 
 bool consists_of(std::string_view text, std::string_view characters) {
   return text.find_first_not_of(characters) == std::string_view::npos;
-}
-
-bool is_inside(const Path& path, const Path& directory) {
-  return std::mismatch(directory.begin(), directory.end(), path.begin(), path.end()).first ==
-         directory.end();
 }
 
 void read_compression(Section& section, CompressionConfig& into) {

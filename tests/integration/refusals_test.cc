@@ -72,6 +72,26 @@ TEST_F(RefusalsTest, WhatTheCommandLineGivesAwayIsRefusedByADryRunToo) {
   EXPECT_EQ(planned.status.exit_code, 0) << planned.err;
 }
 
+// Files would get among the repository's, or --force would clear the repository away.
+TEST_F(RefusalsTest, ADirectoryThatTheRepositoryLiesInOrThatLiesInItIsNoPlaceForARestore) {
+  const Path repository = repository_.directory() / "repository";
+  const RestoreProgram program(repository, repository_.key());
+  const auto link = home_ / "link";
+  std::filesystem::create_directory_symlink(repository, link);
+  const auto before = contents_of(repository);
+  for (const auto& place : {repository, repository / "restored", repository / "a/../b",
+                            repository_.directory(), link, link / "restored"}) {
+    for (const bool is_dry : {false, true}) {
+      std::vector<std::string> arguments = {"--latest", "--target-dir", place, "--force", "--yes"};
+      if (is_dry) arguments.emplace_back("--dry-run");
+      const auto output = program.run(arguments);
+      EXPECT_EQ(output.status.exit_code, 2) << output.out << output.err;
+      EXPECT_THAT(output.err, HasSubstr("contain one another"));
+    }
+  }
+  EXPECT_EQ(contents_of(repository), before);
+}
+
 TEST_F(RefusalsTest, NamesAreTakenAsPitrShowTakesThemAndUnknownOnesAnsweredWithTheKnown) {
   const RestoreProgram program(repository_.directory() / "repository", repository_.key());
   const auto id = backup_->id.text();

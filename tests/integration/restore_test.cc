@@ -287,16 +287,13 @@ TEST_F(RestoreTest, ReplacesOnlyWhatItMayReplace) {
   EXPECT_EQ(again.status.exit_code, 0) << again.err;
   EXPECT_FALSE(std::filesystem::exists(target() / "pitr_restore" / "restoring"));
 
-  // A running server is never replaced, nor what isn't PostgreSQL's.
+  // A running server is never replaced.
   again = restore({"--latest", "--target-dir", cluster_.data_directory(), "--force", "--yes"});
   EXPECT_EQ(again.status.exit_code, 4);
   EXPECT_THAT(again.err, HasSubstr("a server (process "));
   again = restore({"--latest", "--target-dir", target(), "--force"});
   EXPECT_EQ(again.status.exit_code, 2) << again.err;
   EXPECT_THAT(again.err, HasSubstr("say --yes"));
-  again = restore({"--latest", "--target-dir", repository_.directory(), "--force", "--yes"});
-  EXPECT_EQ(again.status.exit_code, 2);
-  EXPECT_THAT(again.err, HasSubstr("neither empty nor a data directory"));
 }
 
 TEST_F(RestoreTest, KilledAnywhereNothingCanStartAndItCanBeRunAgain) {

@@ -9,6 +9,7 @@
 #include <cctype>
 #include <string_view>
 
+#include "common/path.h"
 #include "postgres/server_control.h"
 #include "programs/pitr_restore/restore_request.h"
 
@@ -74,6 +75,18 @@ Result<void> check_arguments(const RestoreArguments& arguments) {
     return Error::invalid("--archive-mode is off or preserve");
   }
   return arguments.port ? check_port(*arguments.port, arguments.start) : Result<void>();
+}
+
+Result<void> check_apart(const Path& place, const Path& repository) {
+  std::error_code failure;
+  const auto resolved = std::filesystem::weakly_canonical(place, failure);
+  if (failure) return Error::from_errno(failure.value(), place.string());
+  const auto stored = std::filesystem::weakly_canonical(repository, failure);
+  if (failure) return Error::from_errno(failure.value(), repository.string());
+  if (!is_inside(resolved, stored) && !is_inside(stored, resolved)) return {};
+  return Error::invalid(fmt::format("{} and the repository {} contain one another", place.string(),
+                                    repository.string()))
+      .with_hint("restore to a directory apart from the repository");
 }
 
 Result<void> check_programs(const RestoreArguments& arguments, const RestorePlan& plan) {

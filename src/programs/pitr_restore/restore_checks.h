@@ -10,6 +10,10 @@ namespace pitr {
 // whether somebody listens there. kInvalid, kConflict.
 Result<void> check_arguments(const RestoreArguments& arguments);
 
+// Of a directory to restore to, links followed: whether it and the repository contain one another.
+// Files would get among the repository's, or the repository would be cleared away. kInvalid.
+Result<void> check_apart(const Path& place, const Path& repository);
+
 // With --start: whether the server's programs are there. kNotFound with the places.
 Result<void> check_programs(const RestoreArguments& arguments, const RestorePlan& plan);
 

@@ -128,6 +128,7 @@ Result<void> RestoreRun::choose_data_directory() {
   if (failure) return Error::from_errno(failure.value(), given->string());
   data_directory_ = absolute.lexically_normal();
   if (!data_directory_->has_filename()) data_directory_ = data_directory_->parent_path();
+  TRY(check_apart(*data_directory_, config_.repository.path));
   return arguments_.dry_run ? Result<void>() : lock_data_directory();
 }
 
@@ -165,6 +166,11 @@ Result<void> RestoreRun::choose_places(const RestorePlan& plan) {
   if (!data_directory_) return {};
   const auto where = TRY(mappings(plan));
   tablespaces_ = TRY(place_tablespaces(plan.backup, *data_directory_, where));
+  for (const auto& tablespace : tablespaces_) {
+    if (!tablespace.location.empty()) {
+      TRY(check_apart(tablespace.location, config_.repository.path));
+    }
+  }
   const auto version_directory = version_directory_of(plan);
   auto* const inspect = arguments_.delta && arguments_.force ? inspect_any_places : inspect_places;
   places_ = TRY(inspect(*data_directory_, tablespaces_, version_directory));

@@ -8,6 +8,7 @@
 #include <set>
 #include <system_error>
 
+#include "common/path.h"
 #include "postgres/data_directory.h"
 #include "postgres/line_reader.h"
 #include "restore/files/in_place_journal.h"
@@ -23,11 +24,6 @@ constexpr std::string_view kMarkerTablespace = "tablespace ";
 
 Error from_code(const std::error_code& code, std::string_view what) {
   return Error::from_errno(code.value(), what);
-}
-
-bool is_inside(const Path& inner, const Path& outer) {
-  const auto mismatch = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
-  return mismatch.first == outer.end() || (mismatch.first->empty());
 }
 
 // Names in a directory; empty where it isn't there.

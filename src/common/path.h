@@ -1,0 +1,11 @@
+// What paths say by their names alone. Pure.
+#pragma once
+
+#include <filesystem>
+
+namespace pitr {
+
+// Of normal paths. A directory lies inside itself.
+bool is_inside(const std::filesystem::path& inner, const std::filesystem::path& outer);
+
+}  // namespace pitr
