@@ -7,6 +7,7 @@
 #include "agent/pitr_site.h"
 #include "agent/repository_access.h"
 #include "agent/scrape.h"
+#include "common/readable.h"
 #include "storage/memory/memory_storage.h"
 
 namespace pitr::test {

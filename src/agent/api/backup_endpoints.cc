@@ -40,9 +40,10 @@ http::Response take_backup(const ApiContext& context, const ApiCall& call) {
 
 Result<nlohmann::json> list_backups(Repository& repository, const std::string& cluster) {
   const auto backups = TRY(stored_backups(repository, cluster));
+  BackupDescriber describer(repository);
   auto json = nlohmann::json::array();
   for (const auto& backup : backups) {
-    auto described = TRY(describe_stored(repository, backup));
+    auto described = TRY(describer.describe(backup));
     json.push_back(std::move(described));
   }
   return nlohmann::json{{"backups", std::move(json)}};
@@ -52,7 +53,7 @@ Result<nlohmann::json> show_backup(Repository& repository, const std::string& cl
                                    const std::string& wanted) {
   const auto backups = TRY(stored_backups(repository, cluster));
   const auto* chosen = TRY(choose_backup(backups, wanted, cluster));
-  return describe_stored(repository, *chosen);
+  return BackupDescriber(repository).describe(*chosen);
 }
 
 http::Response answer(const ApiContext& context, const ApiCall& call) {

@@ -73,13 +73,12 @@ void check_streaming(const SeenStreaming& seen, Findings& findings) {
 
 static void check_age(const BackupManifest& last, Milliseconds wanted, const Clock& clock,
                       Findings& findings) {
-  const auto seconds = [](Microseconds time) { return static_cast<double>(time.count()) / 1e6; };
   const auto age = clock.now() - last.stop_time;
-  const auto text = fmt::format("the last one is {} old", format_duration(seconds(age)));
+  const auto text = fmt::format("the last one is {} old", format_duration(to_seconds(age)));
   if (age <= wanted) return findings.ok("backups", text);
   findings.problem("backups",
                    fmt::format("{}, and objectives: backup_age wants one of at most {}", text,
-                               format_duration(seconds(wanted))),
+                               format_duration(to_seconds(wanted))),
                    "pitr status says why the schedule took none since; pitr backup takes one");
 }
 

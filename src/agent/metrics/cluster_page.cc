@@ -4,6 +4,7 @@
 
 #include "agent/metrics/metric_page.h"
 #include "agent/metrics/metrics.h"
+#include "common/readable.h"
 
 namespace pitr {
 namespace {

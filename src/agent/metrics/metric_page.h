@@ -37,8 +37,4 @@ class MetricPage {
   std::unique_ptr<Families> families_;
 };
 
-inline double to_seconds(Microseconds duration) {
-  return static_cast<double>(duration.count()) / 1e6;
-}
-
 }  // namespace pitr

@@ -5,6 +5,7 @@
 #include "agent/metrics/metric_page.h"
 #include "agent/reports/cluster_status.h"
 #include "agent/reports/repository_report.h"
+#include "common/readable.h"
 #include "common/retry.h"
 #include "repository/incarnations.h"
 

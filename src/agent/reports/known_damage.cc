@@ -21,12 +21,12 @@ Result<std::vector<std::string>> known_damage(const IncarnationStore& store) {
   return std::vector<std::string>(damaged.begin(), damaged.end());
 }
 
-Result<std::vector<std::string>> known_damage(const IncarnationStore& store,
-                                              const BackupManifest& backup) {
-  auto damaged = TRY(known_damage(store));
+std::vector<std::string> damage_of(const BackupManifest& backup, const IncarnationStore& store,
+                                   const std::vector<std::string>& known) {
   const auto prefix = store.names().prefix();
-  std::erase_if(damaged, [&](const std::string& unit) {
-    return std::ranges::none_of(
+  std::vector<std::string> damaged;
+  std::ranges::copy_if(known, std::back_inserter(damaged), [&](const std::string& unit) {
+    return std::ranges::any_of(
         backup.packs, [&](const PackInfo& pack) { return pack.key.text() == prefix + unit; });
   });
   return damaged;

@@ -12,7 +12,7 @@ namespace pitr {
 // Packs, and logs of WAL (4 GiB), by their names below the incarnation's.
 Result<std::vector<std::string>> known_damage(const IncarnationStore& store);
 // Of these the packs that the backup's blocks lie in: it can't be restored, or not in full.
-Result<std::vector<std::string>> known_damage(const IncarnationStore& store,
-                                              const BackupManifest& backup);
+std::vector<std::string> damage_of(const BackupManifest& backup, const IncarnationStore& store,
+                                   const std::vector<std::string>& known);
 
 }  // namespace pitr

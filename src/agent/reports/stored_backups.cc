@@ -13,14 +13,22 @@
 
 namespace pitr {
 
-Result<nlohmann::json> describe_stored(Repository& repository, const BackupManifest& manifest) {
+Result<const std::vector<std::string>*> BackupDescriber::damage_in(const IncarnationStore& store) {
+  const auto& prefix = store.names().prefix();
+  const auto known = damage_.find(prefix);
+  if (known != damage_.end()) return &known->second;
+  auto damage = TRY(known_damage(store));
+  return &damage_.emplace(prefix, std::move(damage)).first->second;
+}
+
+Result<nlohmann::json> BackupDescriber::describe(const BackupManifest& manifest) {
   const auto segment_size = TRY(SegmentSize::from_bytes(manifest.segment_size_bytes));
-  const IncarnationStore store(repository, manifest.incarnation, segment_size);
+  const IncarnationStore store(repository_, manifest.incarnation, segment_size);
   const auto verified = TRY(last_verification(store, manifest.id));
   auto json = to_json(manifest);
   json["verified"] = nullptr;
   if (verified) json["verified"] = to_string(verified->time);
-  json["damaged"] = TRY(known_damage(store, manifest));
+  json["damaged"] = damage_of(manifest, store, *TRY(damage_in(store)));
   return json;
 }
 

@@ -1,14 +1,13 @@
 #include "programs/pitr/cmd_keys.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "agent/audit/audit_trail.h"
 #include "agent/key_file.h"
 #include "agent/repository_access.h"
+#include "programs/confirm.h"
 #include "programs/exit_codes.h"
 #include "programs/pitr/text_table.h"
 #include "repository/keys/key_rotation.h"
@@ -157,16 +156,8 @@ Result<int> run_keys_rotate(const CommandContext& context, const KeysArguments& 
 
 static Result<void> confirm_retiring(const KeysArguments& arguments) {
   if (arguments.yes) return {};
-  if (::isatty(STDIN_FILENO) != 1) {
-    return Error::invalid("retiring a key asks before it does so, and there is no terminal")
-        .with_hint("say --yes");
-  }
-  fmt::print(stderr, "Key {} will open nothing of the repository any more. Type \"yes\" to go on: ",
-             arguments.id);
-  std::fflush(stderr);
-  char answer[16] = {};
-  const bool yes = std::fgets(answer, sizeof answer, stdin) && std::string_view(answer) == "yes\n";
-  return yes ? Result<void>() : Error::cancelled("nothing was touched");
+  return confirm(fmt::format("Key {} will open nothing of the repository any more.", arguments.id),
+                 "retiring a key");
 }
 
 Result<int> run_keys_retire(const CommandContext& context, const KeysArguments& arguments) {

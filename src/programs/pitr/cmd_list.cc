@@ -14,6 +14,7 @@ Result<int> run_list(const CommandContext& context) {
   const auto clusters = TRY(context.clusters());
   SystemClock clock;
   auto access = TRY(RepositoryAccess::open(context.config(), clock));
+  BackupDescriber describer(access->repository());
   auto json = nlohmann::json::array();
   int worst = kExitSuccess;
   const auto told = [&](Error error) { worst = report_error(error); };
@@ -24,7 +25,7 @@ Result<int> run_list(const CommandContext& context) {
       continue;
     }
     for (const auto& backup : *backups) {
-      auto described = describe_stored(access->repository(), backup);
+      auto described = describer.describe(backup);
       if (described) {
         json.push_back(std::move(*described));
       } else {
@@ -48,7 +49,7 @@ Result<int> run_show(const CommandContext& context, const std::string& backup) {
   auto access = TRY(RepositoryAccess::open(context.config(), clock));
   const auto backups = TRY(stored_backups(access->repository(), cluster->name));
   const auto* chosen = TRY(choose_backup(backups, backup, cluster->name));
-  const auto json = TRY(describe_stored(access->repository(), *chosen));
+  const auto json = TRY(BackupDescriber(access->repository()).describe(*chosen));
   print(context.json() ? json.dump(2) : describe_backup(json));
   return kExitSuccess;
 }

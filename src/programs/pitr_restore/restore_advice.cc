@@ -1,20 +1,12 @@
 #include "programs/pitr_restore/restore_advice.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
+
+#include "programs/confirm.h"
 
 namespace pitr {
-
-static Result<bool> ask_yes(std::string_view question) {
-  fmt::print(stderr, "{} Type \"yes\" to go on: ", question);
-  std::fflush(stderr);
-  char answer[16] = {};
-  if (!std::fgets(answer, sizeof answer, stdin)) return false;
-  return std::string_view(answer) == "yes\n";
-}
 
 Result<void> confirm_replacing(const std::vector<PlaceState>& places, bool is_rewrite,
                                const RestoreArguments& arguments) {
@@ -27,17 +19,11 @@ Result<void> confirm_replacing(const std::vector<PlaceState>& places, bool is_re
         .with_hint("--force replaces it; or choose another --target-dir");
   }
   if (arguments.yes) return {};
-  if (::isatty(STDIN_FILENO) != 1) {
-    return Error::invalid(fmt::format("what is in {} would be replaced; that is asked before, and "
-                                      "there is no terminal",
-                                      occupied->path.string()))
-        .with_hint("say --yes");
-  }
-  const auto* what =
-      is_rewrite ? "What differs in {} will be overwritten or deleted." : "{} will be deleted.";
-  const bool yes = TRY(ask_yes(fmt::format(fmt::runtime(what), occupied->path.string())));
-  if (!yes) return Error::cancelled("nothing was touched");
-  return {};
+  const auto path = occupied->path.string();
+  return confirm(is_rewrite
+                     ? fmt::format("What differs in {} will be overwritten or deleted.", path)
+                     : path + " will be deleted.",
+                 fmt::format("what is in {} would be replaced; that", path));
 }
 
 Error with_damage_hint(Error error) {

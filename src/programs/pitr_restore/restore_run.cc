@@ -294,7 +294,7 @@ Result<int> RestoreRun::run() {
     follows_own_timeline_ = request.timeline.has_value();
   }
   auto plan = TRY(with_damage_hint(make_plan(sources, request)));
-  for (const auto& pack : TRY(known_damage(store, plan.backup))) {
+  for (const auto& pack : damage_of(plan.backup, store, TRY(known_damage(store)))) {
     plan.warnings.push_back(
         "verification found " + pack +
         " damaged, and the backup needs it: the restore will stop there, unless "
