@@ -49,8 +49,10 @@ static Result<void> check_checkpoint(const WalArchive& archive, const TimelineHi
     return {};
   };
   const Lsn reach = std::min(backup.stop, backup.checkpoint + kCheckpointReachBytes);
-  TRY(scan_backup_wal(archive, history, backup.checkpoint, reach, std::move(sink)));
+  const auto scanned = scan_backup_wal(archive, history, backup.checkpoint, reach, std::move(sink));
+  // Behind it the segment may end early: it was switched.
   if (is_there) return {};
+  TRY(scanned);
   return not_its_wal(fmt::format("it has no checkpoint at {} with redo at {}",
                                  to_string(backup.checkpoint), to_string(backup.start)));
 }

@@ -2,6 +2,7 @@
 // of its former life.
 #include <gmock/gmock.h>
 
+#include "basebackup/backup_wal.h"
 #include "repository/backup/backup_reader.h"
 #include "support/streamed_repository.h"
 
@@ -54,6 +55,29 @@ TEST_F(SetBackServerTest, ItsBackupIsNotPublishedOnTheWalOfItsFormerLife) {
     EXPECT_THAT(backup.error().message(), HasSubstr("is not that of this server"));
   }
   EXPECT_EQ(published(), 1u);
+}
+
+// By archive_timeout, or another tool's backup: nothing but zeros follows in that segment.
+TEST_F(SetBackServerTest, ASegmentThatWasSwitchedRightBehindTheCheckpointLacksNothing) {
+  auto session = must(Connection::open(cluster_.conninfo()));
+  const auto lsn = [&](const std::string& sql) {
+    const auto rows = must(session.query("SELECT (" + sql + ")::pg_lsn AS lsn"));
+    return must(must(rows.only_row()).lsn("lsn"));
+  };
+  BackupWal wal;
+  wal.start = lsn("SELECT pg_backup_start('by hand', true)");
+  wal.checkpoint = lsn("SELECT checkpoint_lsn FROM pg_control_checkpoint()");
+  must(session.command("SELECT pg_switch_wal()"));
+  must(session.command("INSERT INTO t VALUES (0)"));
+  wal.stop = lsn("SELECT lsn FROM pg_backup_stop(false)");
+  repository_->catch_up(cluster_);
+  const auto history = TimelineHistory::without_ancestors(TimelineId(1));
+  const auto is_its = [&](const BackupWal& backup) {
+    return check_backup_wal(repository_->archive(), history, backup).has_value();
+  };
+  EXPECT_TRUE(is_its(wal));
+  wal.start = wal.start + 8;
+  EXPECT_FALSE(is_its(wal));
 }
 
 }  // namespace
