@@ -28,7 +28,7 @@ TEST_P(InPlaceTest, IsWhatAFreshRestoreIsAndCanBeUndone) {
   // Written before the backup, committed behind the target: the hint bits that a reader sets then
   // are all that changes on these pages. (Not prepared: recovery would know such a transaction.)
   auto open = std::optional(must(Connection::open(in_place.cluster_.conninfo())));
-  must(open->command("BEGIN"));
+  must(open->command("BEGIN; SET LOCAL synchronous_commit = on"));  // else no hints before a flush
   must(open->command("UPDATE quiet SET filler = 'never at the target' WHERE i < 300"));
   must(in_place.cluster_.sql("CHECKPOINT"));
   in_place.back_up();
