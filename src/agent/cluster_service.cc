@@ -17,7 +17,7 @@ static WalReceiverOptions receiver_options(const ClusterConfig& config, ClusterC
   return options;
 }
 
-ClusterService::Opened::Opened(IncarnationStore store, const ClusterConfig& config,
+ClusterService::Opened::Opened(const IncarnationStore& store, const ClusterConfig& config,
                                ClusterCounters& counters, Clock& clock)
     : archive(store, wal_archive_options(config.wal)),
       facts(store),
@@ -86,7 +86,7 @@ std::shared_ptr<ClusterService::Opened> ClusterService::opened() const {
 }
 
 // Replaces what was opened before only where it is another incarnation.
-std::shared_ptr<ClusterService::Opened> ClusterService::adopt(IncarnationStore store) {
+std::shared_ptr<ClusterService::Opened> ClusterService::adopt(const IncarnationStore& store) {
   std::lock_guard lock(mutex_);
   if (!opened_ || opened_->archive.store().id() != store.id()) {
     if (opened_) {
@@ -94,7 +94,7 @@ std::shared_ptr<ClusterService::Opened> ClusterService::adopt(IncarnationStore s
       counters_.former_connections += former.connections;
       counters_.former_gaps += former.gaps;
     }
-    opened_ = std::make_shared<Opened>(std::move(store), config_, counters_, clock_);
+    opened_ = std::make_shared<Opened>(store, config_, counters_, clock_);
   }
   trouble_.clear();
   return opened_;
@@ -102,7 +102,7 @@ std::shared_ptr<ClusterService::Opened> ClusterService::adopt(IncarnationStore s
 
 Result<std::shared_ptr<ClusterService::Opened>> ClusterService::open(const ServerIdentity& server) {
   auto store = TRY(open_incarnation(repository_, config_.name, server, TakeUp::kFirst, clock_));
-  return adopt(std::move(store));
+  return adopt(store);
 }
 
 Result<std::shared_ptr<ClusterService::Opened>> ClusterService::open_by_server(
@@ -118,7 +118,7 @@ Result<std::shared_ptr<ClusterService::Opened>> ClusterService::open_by_file(
   if (auto known = opened()) return known;
   if (file.origin) return open(*file.origin);
   auto store = TRY(newest_incarnation(repository_, config_.name));
-  return adopt(std::move(store));
+  return adopt(store);
 }
 
 // ---- Streaming

@@ -89,7 +89,7 @@ class ClusterService {
  private:
   // One incarnation, opened.
   struct Opened {
-    Opened(IncarnationStore store, const ClusterConfig& config, ClusterCounters& counters,
+    Opened(const IncarnationStore& store, const ClusterConfig& config, ClusterCounters& counters,
            Clock& clock);
     WalArchive archive;
     FactsStore facts;
@@ -103,7 +103,7 @@ class ClusterService {
   Result<std::shared_ptr<Opened>> open(const ServerIdentity& server);
   Result<std::shared_ptr<Opened>> open_by_server(std::stop_token stop);
   Result<std::shared_ptr<Opened>> open_by_file(const ArchivedFile& file);
-  std::shared_ptr<Opened> adopt(IncarnationStore store);
+  std::shared_ptr<Opened> adopt(const IncarnationStore& store);
   std::shared_ptr<Opened> opened() const;
   Result<PutOutcome> read_and_store(const Path& path);
   void note_trouble(const Error& error);

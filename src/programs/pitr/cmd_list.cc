@@ -17,7 +17,7 @@ Result<int> run_list(const CommandContext& context) {
   BackupDescriber describer(access->repository());
   auto json = nlohmann::json::array();
   int worst = kExitSuccess;
-  const auto told = [&](Error error) { worst = report_error(error); };
+  const auto told = [&](const Error& error) { worst = report_error(error); };
   for (const auto* cluster : clusters) {
     auto backups = stored_backups(access->repository(), cluster->name);
     if (!backups) {
