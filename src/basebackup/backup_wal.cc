@@ -9,8 +9,10 @@ namespace pitr {
 // More than a checkpoint's record takes, which may end in the next segment.
 static constexpr std::uint64_t kCheckpointReachBytes = 512;
 
-Result<void> scan_backup_wal(const WalArchive& archive, const TimelineHistory& history, Lsn start,
-                             Lsn stop, wal::ScanSink sink) {
+// Shows the sink what ends in the segments from start's to that of the byte before stop. Gives the
+// end of the last record that can be read there: before stop also where a segment was switched.
+static Result<Lsn> scan(const WalArchive& archive, const TimelineHistory& history, Lsn start,
+                        Lsn stop, wal::ScanSink sink) {
   const auto size = archive.segment_size();
   wal::DecoderOptions options;
   options.system_identifier = archive.store().id().system_identifier;
@@ -25,9 +27,18 @@ Result<void> scan_backup_wal(const WalArchive& archive, const TimelineHistory& h
   const auto first = size.number_of(start);
   const auto last = size.number_of(stop - 1);
   const auto scanned = TRY(wal::scan_segments(options, first, last, reader, std::move(sink)));
-  if (scanned.end.last_record_end >= stop) return {};
-  return Error::transient(
-      fmt::format("the WAL can't be read beyond {}", to_string(scanned.end.last_record_end)));
+  return scanned.end.last_record_end;
+}
+
+static Result<void> check_reached(Lsn end, Lsn stop) {
+  if (end >= stop) return {};
+  return Error::transient(fmt::format("the WAL can't be read beyond {}", to_string(end)));
+}
+
+Result<void> scan_backup_wal(const WalArchive& archive, const TimelineHistory& history, Lsn start,
+                             Lsn stop, wal::ScanSink sink) {
+  const auto end = TRY(scan(archive, history, start, stop, std::move(sink)));
+  return check_reached(end, stop);
 }
 
 static Error not_its_wal(const std::string& what) {
@@ -49,10 +60,9 @@ static Result<void> check_checkpoint(const WalArchive& archive, const TimelineHi
     return {};
   };
   const Lsn reach = std::min(backup.stop, backup.checkpoint + kCheckpointReachBytes);
-  const auto scanned = scan_backup_wal(archive, history, backup.checkpoint, reach, std::move(sink));
-  // Behind it the segment may end early: it was switched.
+  const auto end = TRY(scan(archive, history, backup.checkpoint, reach, std::move(sink)));
   if (is_there) return {};
-  TRY(scanned);
+  TRY(check_reached(end, reach));
   return not_its_wal(fmt::format("it has no checkpoint at {} with redo at {}",
                                  to_string(backup.checkpoint), to_string(backup.start)));
 }

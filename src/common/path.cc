@@ -10,4 +10,8 @@ bool is_inside(const std::filesystem::path& inner, const std::filesystem::path& 
   return mismatch.first == outer.end() || mismatch.first->empty();
 }
 
+bool contain_one_another(const std::filesystem::path& a, const std::filesystem::path& b) {
+  return is_inside(a, b) || is_inside(b, a);
+}
+
 }  // namespace pitr

@@ -255,7 +255,7 @@ void read_names(Section& section, const YamlNode& cluster_key, ClusterConfig& in
 void check_data_directory(Section& section, const YamlNode& node, const Path& data_directory,
                           const Config& config) {
   const auto& repository = config.repository.path;
-  if (is_inside(repository, data_directory) || is_inside(data_directory, repository)) {
+  if (contain_one_another(repository, data_directory)) {
     section.problem(node,
                     fmt::format("\"data_directory\" {} and the repository {} must not contain "
                                 "one another; move the repository",

@@ -257,8 +257,6 @@ Result<std::optional<EndOfTimeline>> StreamSession::receive_until_end() {
     if (std::holds_alternative<EndOfStream>(message)) return std::optional<EndOfTimeline>();
     if (std::holds_alternative<ReceiveTimeout>(message)) {
       TRY(pace_->check_silence(clock.steady_now()));
-    } else {
-      pace_->note_word(clock.steady_now());
     }
     TRY(move_watermark());
     TRY(answer(std::get_if<Keepalive>(&message)));
@@ -342,6 +340,7 @@ Result<void> StreamSession::send_feedback(bool reply_requested) {
 }
 
 void StreamSession::note_keepalive(const Keepalive& keepalive) {
+  pace_->note_word(receiver_.clock_.steady_now());
   receiver_.update_status([&](WalReceiverStatus& status) {
     status.server_lsn = std::max({status.server_lsn, keepalive.server_end, writer_->received()});
     status.last_message = keepalive.send_time;

@@ -83,7 +83,7 @@ Result<void> check_apart(const Path& place, const Path& repository) {
   if (failure) return Error::from_errno(failure.value(), place.string());
   const auto stored = std::filesystem::weakly_canonical(repository, failure);
   if (failure) return Error::from_errno(failure.value(), repository.string());
-  if (!is_inside(resolved, stored) && !is_inside(stored, resolved)) return {};
+  if (!contain_one_another(resolved, stored)) return {};
   return Error::invalid(fmt::format("{} and the repository {} contain one another", place.string(),
                                     repository.string()))
       .with_hint("restore to a directory apart from the repository");

@@ -163,8 +163,7 @@ Result<std::vector<TablespacePlace>> place_tablespaces(
       return Error::invalid(fmt::format("the directory {} of tablespace {} is not absolute",
                                         place.location.string(), place.oid));
     }
-    if (!place.location.empty() &&
-        (is_inside(place.location, data_directory) || is_inside(data_directory, place.location))) {
+    if (!place.location.empty() && contain_one_another(place.location, data_directory)) {
       return Error::invalid(
                  fmt::format("the directory {} of tablespace {} and {} lie in each other",
                              place.location.string(), place.oid, data_directory.string()))
