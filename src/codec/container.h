@@ -98,6 +98,8 @@ class ByteSource {
   virtual ~ByteSource() = default;
   virtual Result<std::uint64_t> size() const = 0;
   virtual Result<void> read_at(std::uint64_t offset, MutableByteView into) const = 0;
+  // A hint that these bytes will be read soon.
+  virtual void expect(std::uint64_t /*offset*/, std::uint64_t /*size_bytes*/) const {}
 };
 
 class MemorySource final : public ByteSource {
@@ -138,6 +140,8 @@ class ContainerReader {
   // Replaces `into`. Several adjacent frames take one read.
   Result<void> read_frame(std::uint32_t frame, Bytes& into) const;
   Result<void> read_frames(std::uint32_t first, std::uint32_t count, Bytes& into) const;
+  // A hint that these frames will be read soon; what isn't there is passed over.
+  void expect_frames(std::uint32_t first, std::uint32_t count) const;
   // Opens a frame whose stored bytes [sealed_offset(f), sealed_offset(f + 1)) are at hand. `into`
   // has exactly the frame's plain size.
   Result<void> open_frame(std::uint32_t frame, ByteView sealed, MutableByteView into) const;

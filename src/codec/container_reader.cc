@@ -239,6 +239,12 @@ Result<void> ContainerReader::read_frames(std::uint32_t first, std::uint32_t cou
   return impl_->read_frames(first, first + count, into, *this);
 }
 
+void ContainerReader::expect_frames(std::uint32_t first, std::uint32_t count) const {
+  if (first > impl_->frame_count || count > impl_->frame_count - first) return;
+  const auto offset = sealed_offset(first);
+  impl_->source.expect(offset, sealed_offset(first + count) - offset);
+}
+
 Result<void> ContainerReader::read_plain(std::uint64_t plain_offset, MutableByteView into) const {
   if (plain_offset > plain_size_bytes() || into.size() > plain_size_bytes() - plain_offset) {
     return Error::invalid(fmt::format("{}: {} bytes at {} asked for, of {}", impl_->object_name,

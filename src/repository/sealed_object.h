@@ -19,6 +19,9 @@ class ObjectSource final : public ByteSource {
   static Result<std::unique_ptr<ObjectSource>> open(Storage& storage, const ObjectKey& key);
   Result<std::uint64_t> size() const override { return size_bytes_; }
   Result<void> read_at(std::uint64_t offset, MutableByteView into) const override;
+  void expect(std::uint64_t offset, std::uint64_t size_bytes) const override {
+    storage_.expect_range(key_, offset, size_bytes);
+  }
 
  private:
   ObjectSource(Storage& storage, ObjectKey key, std::uint64_t size_bytes, Bytes end);

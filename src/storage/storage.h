@@ -96,6 +96,11 @@ class Storage {
   // Exactly into.size() bytes from offset; kCorrupt where the object ends before that.
   virtual Result<void> get_range(const ObjectKey& key, std::uint64_t offset,
                                  MutableByteView into) = 0;
+  // A hint that get_range() will soon be called for these bytes: where several reads can be under
+  // way at once, this one may begin. Cheap, and silent about what goes wrong. This default does
+  // nothing.
+  virtual void expect_range(const ObjectKey& /*key*/, std::uint64_t /*offset*/,
+                            std::uint64_t /*size_bytes*/) {}
   virtual Result<ObjectInfo> stat(const ObjectKey& key) = 0;
 
   // Makes what is visible of the object now as durable as a successful put. For objects of a writer

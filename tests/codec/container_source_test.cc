@@ -16,7 +16,11 @@ class CountingSource final : public ByteSource {
     if (failing) return Error::transient("the network is away");
     return memory_.read_at(offset, into);
   }
+  void expect(std::uint64_t offset, std::uint64_t size_bytes) const override {
+    expected.emplace_back(offset, size_bytes);
+  }
   mutable int reads = 0;
+  mutable std::vector<std::pair<std::uint64_t, std::uint64_t>> expected;
   bool failing = false;
 
  private:
@@ -41,6 +45,25 @@ TEST(Container, OpensASegmentWithOneRead) {
   EXPECT_EQ(opened.error().kind(), ErrorKind::kTransient);
   EXPECT_EQ(opened.error().message(), "the network is away");
   EXPECT_EQ(verify_container(source).error().kind(), ErrorKind::kTransient);
+}
+
+TEST(Container, TellsTheSourceWhichFramesAreExpected) {
+  const auto stored = value_of(seal_object(sample_identity(), {}, compressible_bytes(1 << 20)));
+  CountingSource source(stored);
+  const auto reader = value_of(ContainerReader::open(source, sample_identity(), {}));
+  ASSERT_EQ(reader.frame_count(), 16u);
+  reader.expect_frames(3, 2);
+  reader.expect_frames(15, 1);
+  const auto sealed = [&](std::uint32_t first, std::uint32_t end) {
+    const auto offset = reader.sealed_offset(first);
+    return std::pair(offset, reader.sealed_offset(end) - offset);
+  };
+  EXPECT_EQ(source.expected, (std::vector{sealed(3, 5), sealed(15, 16)}));
+  reader.expect_frames(15, 2);  // beyond the end
+  reader.expect_frames(17, 0);
+  reader.expect_frames(4'000'000'000, 4'000'000'000);
+  EXPECT_EQ(source.expected.size(), 2u);
+  EXPECT_EQ(source.reads, 1);
 }
 
 }  // namespace pitr::test

@@ -87,6 +87,17 @@ TEST_P(StorageConformanceTest, GetRefusesAnObjectAboveTheLimit) {
   EXPECT_EQ(storage_.get(key("a"), 4).error().kind(), ErrorKind::kInvalid);
 }
 
+TEST_P(StorageConformanceTest, AnExpectedRangeNeedsNotBeThere) {
+  const Bytes bytes = random_bytes(10'000, 3);
+  ASSERT_TRUE(storage_.put(key("r"), bytes));
+  storage_.expect_range(key("r"), 1000, 2000);
+  storage_.expect_range(key("r"), 9000, 2000);
+  storage_.expect_range(key("r"), 20'000, 1);
+  storage_.expect_range(key("missing"), 0, 1);
+  EXPECT_EQ(storage_.get(key("r"), kLimit).value(), bytes);
+  EXPECT_EQ(listed_keys(storage_, ""), std::vector<std::string>{"r"});
+}
+
 TEST_P(StorageConformanceTest, RangesAreExact) {
   const Bytes bytes = random_bytes(10'000, 2);
   ASSERT_TRUE(storage_.put(key("r"), bytes));

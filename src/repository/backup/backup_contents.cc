@@ -35,6 +35,7 @@ class RepositoryBackupContents final : public BackupContents {
   std::size_t batch_count() const override { return batches_.size(); }
   Result<std::shared_ptr<const PackPieces>> batch(std::size_t number) const override;
   Result<void> read(const PackPiece& piece, Bytes& into) const override;
+  void expect(const PackPiece& piece) const override;
   Result<Bytes> read_file(std::string_view path, std::uint64_t limit_bytes) const override;
 
  private:
@@ -170,6 +171,11 @@ Result<void> RepositoryBackupContents::read(const PackPiece& piece, Bytes& into)
   auto done = (*pack)->read_frames(piece.first_frame, piece.frame_count, into);
   if (!done) return describe(done.error(), *pack, piece);
   return {};
+}
+
+void RepositoryBackupContents::expect(const PackPiece& piece) const {
+  const auto pack = packs_.open(piece.pack);
+  if (pack) (**pack)->expect_frames(piece.first_frame, piece.frame_count);
 }
 
 Result<Bytes> RepositoryBackupContents::read_file(std::string_view path,

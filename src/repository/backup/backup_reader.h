@@ -84,6 +84,8 @@ class BackupContents {
   virtual Result<std::shared_ptr<const PackPieces>> batch(std::size_t number) const = 0;
   // The plain bytes of a piece; each caller with a buffer of its own.
   virtual Result<void> read(const PackPiece& piece, Bytes& into) const = 0;
+  // A hint that the piece will be read soon.
+  virtual void expect(const PackPiece& piece) const = 0;
   // The content of one small file, such as PG_VERSION; only of files that are there whole.
   virtual Result<Bytes> read_file(std::string_view path, std::uint64_t limit_bytes) const = 0;
 };

@@ -14,6 +14,35 @@ namespace {
 
 constexpr std::size_t kOpenFiles = 64;  // per thread
 constexpr std::uint64_t kEarlyWriteback = 256 << 10;
+constexpr std::size_t kPiecesAhead = 32;
+
+bool is_right_behind(const PackPiece& piece, const PackPiece& before) {
+  return piece.pack == before.pack && piece.first_frame == before.first_frame + before.frame_count;
+}
+
+// Tells the contents about the pieces that one thread will want next. What changed lies all over
+// the packs, a frame here and there: read one after another, each would wait for the disk. Where
+// one lies right behind the other, whoever reads files ahead does it better.
+class PiecesAhead {
+ public:
+  PiecesAhead(const BackupContents& contents, const PackPieces& pieces)
+      : contents_(contents), pieces_(pieces) {}
+
+  // Mostly the next one; another one where it takes work from another thread's share.
+  void move_to(std::size_t piece) {
+    const auto end = std::min(piece + 1 + kPiecesAhead, pieces_.size());
+    const bool is_next = piece < told_ && told_ <= end;
+    if (!is_next) told_ = piece + 1;
+    for (; told_ < end; ++told_) {
+      if (!is_right_behind(pieces_[told_], pieces_[told_ - 1])) contents_.expect(pieces_[told_]);
+    }
+  }
+
+ private:
+  const BackupContents& contents_;
+  const PackPieces& pieces_;
+  std::size_t told_ = 0;  // the end of those that were told
+};
 
 // Names come from sealed tables; still nothing may be written outside the directory.
 Result<void> check_path(const std::string& path) {
@@ -183,8 +212,10 @@ Result<void> FileWriter::write_pieces(const PackPieces& pieces, WorkShares& shar
                                       Observer& observer, std::stop_token stop) {
   Bytes buffer;
   std::map<std::uint32_t, File> open_files;
+  PiecesAhead ahead(contents_, pieces);
   while (const auto next = shares.next(worker)) {
     if (stop.stop_requested()) return Error::cancelled("the restore was stopped");
+    ahead.move_to(*next);
     const auto& piece = pieces[*next];
     TRY(contents_.read(piece, buffer));
     TRY(write_piece(piece, buffer, open_files, observer));

@@ -36,6 +36,8 @@ class ReadableFile {
   virtual std::uint64_t size() const = 0;  // when it was opened
   // Until the buffer is full or the file ends; returns the bytes read.
   virtual Result<std::size_t> read_at(MutableByteView into, std::uint64_t offset) const = 0;
+  // Starts to read these bytes from disk without waiting: a hint.
+  virtual void expect(std::uint64_t /*offset*/, std::uint64_t /*size_bytes*/) const {}
 };
 
 enum class EntryKind : std::uint8_t { kFile, kDirectory, kOther };

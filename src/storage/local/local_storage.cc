@@ -143,6 +143,12 @@ Result<void> LocalStorage::get_range(const ObjectKey& key, std::uint64_t offset,
                                     offset));
 }
 
+void LocalStorage::expect_range(const ObjectKey& key, std::uint64_t offset,
+                                std::uint64_t size_bytes) {
+  const auto file = files_->open_file(key.text());
+  if (file) (*file)->expect(offset, size_bytes);
+}
+
 Result<ObjectInfo> LocalStorage::stat(const ObjectKey& key) {
   const auto status = TRY(files_->status(key.text()));
   if (status.kind != EntryKind::kFile) {

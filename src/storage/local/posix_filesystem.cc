@@ -45,6 +45,10 @@ class PosixReadableFile final : public ReadableFile {
   Result<std::size_t> read_at(MutableByteView into, std::uint64_t offset) const override {
     return file_.read_at(into, offset);
   }
+  void expect(std::uint64_t offset, std::uint64_t size_bytes) const override {
+    (void)::posix_fadvise(file_.fd(), static_cast<off_t>(offset), static_cast<off_t>(size_bytes),
+                          POSIX_FADV_WILLNEED);
+  }
 
  private:
   File file_;

@@ -26,6 +26,9 @@ class RetryingStorage final : public Storage {
   Result<std::unique_ptr<Upload>> start_upload(const ObjectKey& key) override;
   Result<Bytes> get(const ObjectKey& key, std::uint64_t limit_bytes) override;
   Result<void> get_range(const ObjectKey& key, std::uint64_t offset, MutableByteView into) override;
+  void expect_range(const ObjectKey& key, std::uint64_t offset, std::uint64_t size_bytes) override {
+    inner_.expect_range(key, offset, size_bytes);
+  }
   Result<ObjectInfo> stat(const ObjectKey& key) override;
   Result<void> ensure_durable(const ObjectKey& key) override;
   Result<ListPage> list(std::string_view prefix, std::string_view token) override;
