@@ -151,7 +151,10 @@ Result<void> WalDecoder::Impl::check_overwrite(const Record& record) {
 }
 
 Result<void> WalDecoder::Impl::deliver(const Record& record) {
-  if (overwrite_expected || is_overwrite_contrecord(record.header)) TRY(check_overwrite(record));
+  const bool is_xlog = record.header.rmgr == kRmXlog;
+  if (overwrite_expected || (is_xlog && is_overwrite_contrecord(record.header))) [[unlikely]] {
+    TRY(check_overwrite(record));
+  }
   if (first_record.is_none()) {
     first_record = record.start;
     first_record_previous = record.header.previous;
@@ -160,7 +163,7 @@ Result<void> WalDecoder::Impl::deliver(const Record& record) {
   last_record = record.start;
   last_record_end = record.end;
   skip_to = record.end;
-  if (is_switch(record.header)) {
+  if (is_xlog && is_switch(record.header)) {
     skip_to = options.segment_size.round_down(record.end + (options.segment_size.bytes() - 1));
   }
   if (sink) return sink(record);

@@ -23,30 +23,11 @@ constexpr std::uint8_t kImageHasHole = 0x01;
 constexpr std::uint8_t kImageCompressed13 = 0x02;
 constexpr std::uint8_t kImageCompressed15 = 0x04 | 0x08 | 0x10;  // pglz, lz4, zstd
 
-constexpr std::uint8_t kLastBuiltInRmgr = 21;  // logical messages
-constexpr std::uint8_t kFirstCustomRmgr = 128;
-
 bool image_is_compressed(std::uint8_t image_info, int major) {
   return (image_info & (major >= 15 ? kImageCompressed15 : kImageCompressed13)) != 0;
 }
 
 }  // namespace
-
-RecordHeader parse_record_header(ByteView record) {
-  const auto* at = record.data();
-  RecordHeader header;
-  header.total_length = load<std::uint32_t>(at);
-  header.xid = load<std::uint32_t>(at + 4);
-  header.previous = Lsn(load<std::uint64_t>(at + 8));
-  header.info = at[16];
-  header.rmgr = at[17];
-  header.crc = load<std::uint32_t>(at + 20);
-  return header;
-}
-
-bool is_valid_rmgr(std::uint8_t rmgr, int major) {
-  return rmgr <= kLastBuiltInRmgr || (rmgr >= kFirstCustomRmgr && major >= 15);
-}
 
 std::uint32_t record_crc(ByteView record) {
   return crc32c(record.first(kRecordHeaderSize - sizeof(std::uint32_t)),

@@ -29,10 +29,25 @@ struct RecordHeader {
   std::uint8_t rmgr = 0;
   std::uint32_t crc = 0;
 };
-RecordHeader parse_record_header(ByteView record);  // at least kRecordHeaderSize bytes
+// Of at least kRecordHeaderSize bytes.
+inline RecordHeader parse_record_header(ByteView record) {
+  const auto* at = record.data();
+  RecordHeader header;
+  header.total_length = load<std::uint32_t>(at);
+  header.xid = load<std::uint32_t>(at + 4);
+  header.previous = Lsn(load<std::uint64_t>(at + 8));
+  header.info = at[16];
+  header.rmgr = at[17];
+  header.crc = load<std::uint32_t>(at + 20);
+  return header;
+}
 
 // Ids that a version's server would accept: its own, and from 15 on 128 to 255 (extensions).
-bool is_valid_rmgr(std::uint8_t rmgr, int major);
+inline bool is_valid_rmgr(std::uint8_t rmgr, int major) {
+  constexpr std::uint8_t kLastBuiltIn = 21;  // logical messages
+  constexpr std::uint8_t kFirstCustom = 128;
+  return rmgr <= kLastBuiltIn || (rmgr >= kFirstCustom && major >= 15);
+}
 // Of a whole record: its header without the crc field comes last.
 std::uint32_t record_crc(ByteView record);
 
