@@ -19,8 +19,11 @@ namespace pitr {
 namespace {
 
 constexpr Milliseconds kPollInterval{20};
-// Older ones are of no use where none of these is.
-constexpr std::size_t kMostCandidates = 50;
+// A database that is put back over and over leaves a backup on an abandoned timeline each time.
+// Looking at one more costs about a millisecond, and reading all of a large database hours.
+constexpr std::size_t kMostLookedAt = 1000;
+// Of those that the WAL can't tell about: to compare with, and for the reason.
+constexpr std::size_t kMostUnfit = 50;
 
 bool has_digests(const IncarnationStore& store, const BackupManifest& manifest) {
   const auto& keyring = store.repository().keyring();
@@ -41,9 +44,10 @@ Result<std::vector<ParentCandidate>> find_candidates(const IncarnationStore& sto
   const BackupCatalog catalog(store);
   std::vector<ParentCandidate> candidates;
   std::optional<BackupId> fit;
+  std::size_t unfit_count = 0;
   const auto ids = TRY(catalog.list());
-  for (const auto& id : std::views::reverse(ids)) {
-    if (candidates.size() == kMostCandidates || (fit && !began_in_one_second(id, *fit))) break;
+  for (const auto& id : std::views::take(std::views::reverse(ids), kMostLookedAt)) {
+    if (fit && !began_in_one_second(id, *fit)) break;
     auto manifest = catalog.manifest(id);
     if (!manifest && manifest.error().kind() == ErrorKind::kTransient) return manifest.error();
     if (!manifest) {
@@ -54,8 +58,9 @@ Result<std::vector<ParentCandidate>> find_candidates(const IncarnationStore& sto
       continue;
     }
     const bool digests = has_digests(store, *manifest);
-    candidates.push_back({std::move(*manifest), digests});
-    if (digests && unfit_by_history(candidates.back().manifest, now).empty()) fit = id;
+    const bool is_fit = digests && unfit_by_history(*manifest, now).empty();
+    if (is_fit) fit = id;
+    if (is_fit || unfit_count++ < kMostUnfit) candidates.push_back({std::move(*manifest), digests});
   }
   std::ranges::stable_sort(candidates, std::greater(), [](const ParentCandidate& candidate) {
     return std::pair(candidate.manifest.start_lsn, candidate.manifest.start_time);
