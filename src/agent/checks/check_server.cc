@@ -230,9 +230,8 @@ void check_clock(const ServerFacts& server, Timestamp before, Timestamp after, F
   const auto skew = server.time < before  ? before - server.time
                     : server.time > after ? server.time - after
                                           : Microseconds(0);
-  const double skew_s = static_cast<double>(skew.count()) / 1e6;
   if (skew <= kMostSkew) return findings.ok("clock", "agrees with the server's");
-  findings.warning("clock", fmt::format("differs from the server's by {:.1f} s", skew_s),
+  findings.warning("clock", fmt::format("differs from the server's by {:.1f} s", to_seconds(skew)),
                    "synchronise both machines' clocks (chrony or systemd-timesyncd)");
 }
 

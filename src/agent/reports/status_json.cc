@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/readable.h"
+
 namespace pitr {
 
 using Json = nlohmann::json;
@@ -60,7 +62,7 @@ Json to_json(const BackupManifest& m) {
           {"checkpoint_lsn", to_string(m.checkpoint_lsn)},
           {"start_time", to_string(m.start_time)},
           {"stop_time", to_string(m.stop_time)},
-          {"duration_s", static_cast<double>((m.stop_time - m.start_time).count()) / 1e6},
+          {"duration_s", to_seconds(m.stop_time - m.start_time)},
           {"from_standby", m.from_standby},
           {"data_checksums", m.data_checksum_version != 0},
           {"wal_segment_size_bytes", m.segment_size_bytes},

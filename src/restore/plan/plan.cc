@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/readable.h"
 #include "restore/plan/covered_wal.h"
 #include "restore/plan/other_timelines.h"
 #include "restore/plan/plan_words.h"
@@ -277,8 +278,8 @@ Result<void> Planner::find_cut_offs(RestorePlan& plan, CoveredWal& wal) {
       "restored",
       cut_off.count, cut_off.count == 1 && saw_all ? " commit" : " commits");
   if (cut_off.largest_skew > kSuspiciousSkew) {
-    plan.warnings.push_back(fmt::format("{}; the clock went back by {:.3f} s", text,
-                                        static_cast<double>(cut_off.largest_skew.count()) / 1e6));
+    plan.warnings.push_back(
+        fmt::format("{}; the clock went back by {:.3f} s", text, to_seconds(cut_off.largest_skew)));
   } else {
     plan.notes.push_back(text);
   }
