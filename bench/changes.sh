@@ -37,8 +37,12 @@ make_growth_database() {
 }
 
 # Many times the memory that the change needs, and not so much that it takes longer than what is
-# measured: whoever writes more than that takes pages from the page cache, not from the host.
-settle_changes() { settle_memory $((size_mb < 2500 ? size_mb : 2500)); }
+# measured: whoever writes more than that takes pages from the page cache, not from the host. And all
+# is read from the disk, in each size: a small database and its backups would else stay in memory.
+settle_changes() {
+  settle_memory $((size_mb < 2500 ? size_mb : 2500))
+  forget_files "$data" "$work/pitr" "$work/pgbackrest"
+}
 
 # scatter_over TABLE COLUMN ROWS COUNT SEED: changes COUNT of ROWS rows, spread evenly, and prints
 # how many blocks hold them.

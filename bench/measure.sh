@@ -74,6 +74,11 @@ settle_memory() {  # MB that will be written; without it, as much as the databas
   head -c "${memory_mb}M" /dev/zero | tail -c "${memory_mb}M" >/dev/null
 }
 
+# As if these files had not been read or written for long: the page cache holds nothing of them.
+forget_files() {  # DIRECTORY...
+  find "$@" -type f -size +0 -exec dd if={} iflag=nocache count=0 status=none \; 2>/dev/null || true
+}
+
 bytes_in() { du -s --apparent-size --block-size=1 "$@" | awk '{sum += $1} END {printf "%.0f\n", sum}'; }
 
 machine_line() {
