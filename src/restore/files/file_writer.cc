@@ -58,7 +58,7 @@ Result<void> check_path(const std::string& path) {
 
 FileWriter::FileWriter(const BackupContents& contents, Path data_directory,
                        std::optional<FileOwner> owner,
-                       std::function<bool(const FileRow&)> is_wanted, Existing existing)
+                       const std::function<bool(const FileRow&)>& is_wanted, Existing existing)
     : contents_(contents),
       data_directory_(std::move(data_directory)),
       owner_(owner),

@@ -29,7 +29,8 @@ class FileWriter {
  public:
   // is_wanted: rows that are written; all others are left out.
   FileWriter(const BackupContents& contents, Path data_directory, std::optional<FileOwner> owner,
-             std::function<bool(const FileRow&)> is_wanted, Existing existing = Existing::kNothing);
+             const std::function<bool(const FileRow&)>& is_wanted,
+             Existing existing = Existing::kNothing);
 
   // Directories, links and empty files of the right size.
   Result<void> create_all(unsigned workers);
