@@ -14,8 +14,8 @@ static constexpr std::size_t kReadsAhead = 32;
 
 namespace {
 
-// Starts reads that come next. Ranges that lie scattered would wait for the disk one by one; within
-// a range the kernel reads ahead by itself.
+// Starts reads that come next: scattered ones would wait for the disk one by one. Those that lie
+// right behind one another are left to the kernel.
 class ReadsAhead {
  public:
   ReadsAhead(const File& file, const std::vector<ByteRange>& ranges)

@@ -87,7 +87,7 @@ TEST_P(StorageConformanceTest, GetRefusesAnObjectAboveTheLimit) {
   EXPECT_EQ(storage_.get(key("a"), 4).error().kind(), ErrorKind::kInvalid);
 }
 
-TEST_P(StorageConformanceTest, AnExpectedRangeNeedsNotBeThere) {
+TEST_P(StorageConformanceTest, AnExpectedRangeNeedNotBeThere) {
   const Bytes bytes = random_bytes(10'000, 3);
   ASSERT_TRUE(storage_.put(key("r"), bytes));
   storage_.expect_range(key("r"), 1000, 2000);
